@@ -1,0 +1,1 @@
+"""YAML, one a job; `metamodel configs ls` lists them and `metamodel configs cp` copies one."""

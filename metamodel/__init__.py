@@ -1,0 +1,1 @@
+"""Predict what a language model will do, from its input alone."""

@@ -1,0 +1,134 @@
+"""The seams of the house: what a prompt source, a primary model, a featurizer, a trainer and a metamodel must do.
+
+Every seam works on batches. A component is a frozen, keyword-only dataclass whose fields are its config; it is found by
+name through the entry-point groups `metamodel.prompts`, `metamodel.primaries`, `metamodel.featurizers` and
+`metamodel.trainers`. What is learned lives in what `fit` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from metamodel.types import (
+    FloatArray,
+    Generation,
+    GenerationBatch,
+    LabeledPrompts,
+    LabelSpace,
+    Predictions,
+    Prompt,
+    Sampling,
+)
+
+
+@runtime_checkable
+class PromptSource(Protocol):
+    """A named input distribution, or a file with several."""
+
+    def prompts(self, seed: int) -> Iterator[Prompt]:
+        """Yield prompts; a generator of domains never ends, a file does. The same seed gives the same prompts."""
+        ...
+
+
+@runtime_checkable
+class PrimaryModel(Protocol):
+    """The model under study."""
+
+    @property
+    def identity(self) -> str:
+        """Say which weights these are: name and revision or content hash."""
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
+        """Yield batches of generations, `sampling.n_samples` a prompt, in any order.
+
+        A generation depends on its prompt, the sampling and its sample index alone, never on what shared its batch.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoringPrimaryModel(PrimaryModel, Protocol):
+    """A primary model that can also say how likely a given continuation is."""
+
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> FloatArray:
+        """Return the natural log-probability of each continuation after its prompt, [n]."""
+        ...
+
+
+@runtime_checkable
+class Featurizer(Protocol):
+    """Computes one behavior's label of each generation."""
+
+    @property
+    def space(self) -> LabelSpace:
+        """Declare the label space."""
+        ...
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Say whether the label is a function of more than the output (then equation 3's bound is not claimed)."""
+        ...
+
+    def label(self, batch: GenerationBatch) -> FloatArray:
+        """Return one value a generation, [n]; NaN where the label is missing."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitContext:
+    """Where and how a fit reports.
+
+    Attributes:
+        directory: Folder for logs and checkpoints; None writes nothing.
+        logger: Lightning's logger.
+        progress: Whether to draw progress bars.
+        seed: Seed of everything random in the fit.
+        name: Name of the metamodel, for loggers.
+    """
+
+    directory: Path | None = None
+    logger: Literal["csv", "wandb", "none"] = "none"
+    progress: bool = False
+    seed: int = 0
+    name: str = "metamodel"
+
+
+@runtime_checkable
+class Metamodel(Protocol):
+    """A trained model q(f given x) of one or several behaviors."""
+
+    @property
+    def description_bits(self) -> float:
+        """Length of what `save` writes that the predictions depend on, in bits."""
+        ...
+
+    def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:
+        """Return outcome probabilities of every behavior, [n, c] each.
+
+        Args:
+            texts: Inputs, n of them.
+            domains: Their domains, where known. Only `domain_tag`, the baseline, looks at them.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write spec.json, weights.safetensors and what else `load` needs into an existing folder; never pickle."""
+        ...
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Fits a metamodel; the base rate and the linear ones too."""
+
+    def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> Metamodel:
+        """Fit on `train`; `validation` is for early stopping and calibration. Both hold training domains only."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Metamodel:
+        """Read back what `save` wrote: the same predictions bit for bit."""
+        ...

@@ -1,0 +1,1 @@
+"""One kind of metamodel a file; networks are plain modules and Lightning only wraps them."""
