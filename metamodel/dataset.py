@@ -1,0 +1,135 @@
+"""Read a run's tables back as what stages work on: generations to label, labels to train on.
+
+Shapes: n = prompts, k = samples a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metamodel.errors import RunError
+from metamodel.store.run_directory import RunDirectory
+from metamodel.types import MISSING_CODE, LabeledPrompts, LabelSpace, LabelTable, generation_key, label_space_from_dict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from metamodel.config import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrimaryDataset:
+    """All prompts of a run with one primary model's labels.
+
+    Attributes:
+        primary: Name of the primary model.
+        prompt_ids: One id a prompt, n of them, in the order of `prompts`.
+        prompts: Texts, domains and labels.
+    """
+
+    primary: str
+    prompt_ids: tuple[str, ...]
+    prompts: LabeledPrompts
+
+
+def read_prompts(run: RunDirectory) -> pd.DataFrame:
+    """Return the run's prompts, one row each, in the order they were drawn.
+
+    Raises:
+        RunError: No prompt has been stored yet.
+    """
+    prompts = run.read("prompts").to_pandas()
+    if prompts.empty:
+        raise RunError(f"{run.path} has no prompts: run `metamodel collect` first")
+    return prompts.drop_duplicates("prompt_id", ignore_index=True)
+
+
+def current_generations(run: RunDirectory, config: RunConfig) -> pd.DataFrame:
+    """Return the generations that the config asks for, joined with their prompts.
+
+    A resumed run may also hold generations of an earlier config; they are left out.
+
+    Returns:
+        A frame sorted by primary model, prompt and sample, with the columns of `generations` and `prompt`, `domain`,
+        `references`.
+
+    Raises:
+        RunError: Nothing was collected for one of the config's primary models.
+    """
+    import pandas as pd
+
+    prompts = read_prompts(run).rename(columns={"text": "prompt"})
+    generations = run.read("generations").to_pandas()
+    known = run.facts.get("primaries")
+    identities = known if isinstance(known, dict) else {}
+    wanted: set[str] = set()
+    for name in config.primaries:
+        if name not in identities or not (generations["primary"] == name).any():
+            raise RunError(f"{run.path} has no generations of {name}: run `metamodel collect` first")
+        wanted |= {
+            generation_key(
+                primary_identity=str(identities[name]), prompt_id=prompt_id, sampling=config.sampling, sample=sample
+            )
+            for prompt_id in prompts["prompt_id"]
+            for sample in range(config.sampling.n_samples)
+        }
+    current = generations[generations["key"].isin(wanted) & generations["primary"].isin(config.primaries)]
+    joined = current.drop_duplicates("key").merge(
+        prompts[["prompt_id", "prompt", "domain", "references"]], on="prompt_id", how="inner", validate="many_to_one"
+    )
+    order = pd.Categorical(joined["primary"], categories=list(config.primaries))
+    return (
+        joined.assign(_order=order)
+        .sort_values(["_order", "prompt_id", "sample"], ignore_index=True)
+        .drop(columns="_order")
+    )
+
+
+def label_spaces(run: RunDirectory, config: RunConfig) -> dict[str, LabelSpace]:
+    """Return the label space of each of the config's behaviors, as stored with the labels.
+
+    Raises:
+        RunError: A behavior has no labels yet.
+    """
+    facts = run.facts.get("behaviors")
+    stored = facts if isinstance(facts, dict) else {}
+    missing = [name for name in config.behaviors if name not in stored]
+    if missing:
+        raise RunError(f"{run.path} has no labels of {', '.join(missing)}: run `metamodel featurize` first")
+    return {name: label_space_from_dict(stored[name]["space"]) for name in config.behaviors}  # type: ignore[call-overload,index,arg-type] # written by the featurize stage
+
+
+def read_datasets(run: RunDirectory, config: RunConfig) -> dict[str, PrimaryDataset]:
+    """Return the labeled prompts of every primary model of the config, by its name."""
+    spaces = label_spaces(run, config)
+    prompts = read_prompts(run)
+    labels = run.read("labels", shard_names=list(spaces)).to_pandas()
+    return {
+        primary: _primary_dataset(primary, prompts, labels[labels["primary"] == primary], spaces)
+        for primary in config.primaries
+    }
+
+
+def _primary_dataset(
+    primary: str, prompts: pd.DataFrame, labels: pd.DataFrame, spaces: Mapping[str, LabelSpace]
+) -> PrimaryDataset:
+    import pandas as pd
+
+    row_of = pd.Index(prompts["prompt_id"])
+    tables = {}
+    for name, space in spaces.items():
+        mine = labels[labels["behavior"] == name]
+        n_samples = int(mine["sample"].max()) + 1 if len(mine) else 1
+        codes = np.full((len(prompts), n_samples), MISSING_CODE, dtype=np.int64)
+        values = mine["value"].to_numpy(dtype=np.float64, na_value=np.nan)
+        codes[row_of.get_indexer(mine["prompt_id"]), mine["sample"].to_numpy()] = space.encode(values)
+        tables[name] = LabelTable(space=space, codes=codes)
+    return PrimaryDataset(
+        primary=primary,
+        prompt_ids=tuple(prompts["prompt_id"]),
+        prompts=LabeledPrompts(texts=tuple(prompts["text"]), domains=tuple(prompts["domain"]), labels=tables),
+    )

@@ -1,0 +1,102 @@
+"""Stage featurize: labels over stored generations; recomputing one draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metamodel.dataset import current_generations
+from metamodel.store.run_directory import RunDirectory
+from metamodel.store.schemas import schema_of
+from metamodel.types import GenerationBatch, content_hash, label_space_to_dict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from metamodel.config import RunConfig
+    from metamodel.protocols import Featurizer
+
+# Rows a batch: enough to amortize a call, few enough that long outputs stay in cache.
+BATCH_ROWS = 20_000
+
+
+def featurize(
+    run: RunDirectory, config: RunConfig, *, on_progress: Callable[[str, int, int], None] | None = None
+) -> None:
+    """Write the labels of every behavior over the run's current generations.
+
+    A behavior whose featurizer and generations are those of its stored labels is left alone.
+    """
+    generations = current_generations(run, config)
+    drawn = content_hash(*generations["key"])
+    facts: dict[str, Any] = dict(run.facts.get("behaviors", {}))
+    specs = {entry["name"]: entry for entry in config.resolved["behaviors"]}  # type: ignore[union-attr,index,call-overload] # resolved by the config
+    for position, (name, featurizer) in enumerate(config.behaviors.items()):
+        if on_progress:
+            on_progress(name, position, len(config.behaviors))
+        fingerprint = content_hash(str(specs[name]), drawn)
+        if facts.get(name, {}).get("fingerprint") == fingerprint and name in run.shard_names("labels"):
+            continue
+        run.write_shard("labels", _label_table(name, featurizer, generations), name=name)
+        facts[name] = {
+            "space": label_space_to_dict(featurizer.space),
+            "reads_prompt": featurizer.reads_prompt,
+            "featurizer": specs[name],
+            "fingerprint": fingerprint,
+        }
+        run.update_facts(behaviors=facts)
+    if on_progress:
+        on_progress("done", len(config.behaviors), len(config.behaviors))
+
+
+def _label_table(name: str, featurizer: Featurizer, generations: pd.DataFrame) -> pa.Table:
+    import pyarrow as pa
+
+    values = np.concatenate([featurizer.label(batch) for batch in _batches(generations)])
+    return pa.table(
+        {
+            "key": generations["key"].to_numpy(),
+            "prompt_id": generations["prompt_id"].to_numpy(),
+            "primary": generations["primary"].to_numpy(),
+            "sample": generations["sample"].to_numpy(),
+            "behavior": [name] * len(generations),
+            "value": pa.array(values, mask=np.isnan(values)),
+        },
+        schema=schema_of("labels"),
+    )
+
+
+def _batches(generations: pd.DataFrame) -> Iterable[GenerationBatch]:
+    """Yield batches that never part the samples of a prompt; rows come sorted by primary model and prompt."""
+    group = (generations["primary"] + "\0" + generations["prompt_id"]).to_numpy()
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    begin = 0
+    while begin < len(generations):
+        later = starts[starts >= begin + BATCH_ROWS]
+        end = int(later[0]) if len(later) else len(generations)
+        yield batch_of(generations.iloc[begin:end])
+        begin = end
+
+
+def batch_of(rows: pd.DataFrame) -> GenerationBatch:
+    """Return the columns a featurizer reads."""
+    token_ids: Sequence[Sequence[int]] = rows["token_ids"].tolist()
+    # A stop token ends the output but is no part of it.
+    n_tokens = [
+        len(ids) - (reason == "stop" and len(ids) > 0)
+        for ids, reason in zip(token_ids, rows["finish_reason"], strict=True)
+    ]
+    return GenerationBatch(
+        texts=rows["text"].tolist(),
+        prompts=rows["prompt"].tolist(),
+        references=[tuple(golds) for golds in rows["references"]],
+        domains=rows["domain"].tolist(),
+        prompt_ids=rows["prompt_id"].tolist(),
+        n_tokens=n_tokens,
+        finish_reasons=rows["finish_reason"].tolist(),
+        logprobs=rows["logprobs"].tolist(),
+    )
+

@@ -1,0 +1,115 @@
+"""Stage train: every trainer on every fold of every primary model's labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from metamodel.config import RunConfig
+from metamodel.dataset import PrimaryDataset, read_datasets
+from metamodel.protocols import FitContext
+from metamodel.splits import Fold, make_folds
+from metamodel.types import LabeledPrompts, content_hash
+
+if TYPE_CHECKING:
+    from metamodel.config import JSONValue
+    from metamodel.store.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """One metamodel to be fitted: who, on whose labels, on which fold.
+
+    Attributes:
+        name: Name of its folder below metamodels/.
+        metamodel: Name of the trainer in the config.
+        dataset: The primary model's labeled prompts.
+        fold: Which of them train, stop and judge.
+    """
+
+    name: str
+    metamodel: str
+    dataset: PrimaryDataset
+    fold: Fold
+
+
+def planned_fits(run: RunDirectory, config: RunConfig) -> Iterator[Fit]:
+    """Yield every fit that the config asks for, primary model by primary model."""
+    for dataset in read_datasets(run, config).values():
+        folds = make_folds(
+            dataset.prompts.texts,
+            dataset.prompts.domains,
+            test_share=config.splits.test_share,
+            validation_share=config.splits.validation_share,
+            in_distribution=config.splits.in_distribution,
+            held_out_domains=config.splits.held_out_domains,
+            seed=config.seed,
+        )
+        for metamodel in config.metamodels:
+            for fold in folds:
+                name = fit_name(metamodel, dataset.primary, fold.name)
+                yield Fit(name=name, metamodel=metamodel, dataset=dataset, fold=fold)
+
+
+def fit_name(metamodel: str, primary: str, fold: str) -> str:
+    """Return a folder name for a fit; a domain's name may hold any character, so what is unsafe is replaced and hashed.
+
+    >>> fit_name("bag", "gpt2", "without_sorting")
+    'bag-gpt2-without_sorting'
+    """
+    plain = f"{metamodel}-{primary}-{fold}"
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
+    return safe if safe == plain else f"{safe}-{content_hash(plain)[:8]}"
+
+
+def train(
+    run: RunDirectory,
+    config: RunConfig,
+    *,
+    progress: bool = False,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> None:
+    """Fit and save every metamodel of the config; one that was fitted on the same data in the same way is kept."""
+    fits = list(planned_fits(run, config))
+    saved = set(run.metamodel_names())
+    facts = run.facts.get("fits")
+    fingerprints: dict[str, JSONValue] = dict(facts) if isinstance(facts, dict) else {}
+    for position, fit in enumerate(fits):
+        if on_progress:
+            on_progress(fit.name, position, len(fits))
+        fingerprint = _fingerprint(fit, config)
+        if fit.name in saved and fingerprints.get(fit.name) == fingerprint:
+            continue
+        trainer = config.metamodels[fit.metamodel]
+        context = FitContext(
+            directory=run.local_path / "logs" if run.local_path else None,
+            logger=config.logger,
+            progress=progress,
+            seed=config.seed,
+            name=fit.name,
+        )
+        prompts = fit.dataset.prompts
+        fitted = trainer.fit(prompts.take(fit.fold.train), prompts.take(fit.fold.validation), context=context)
+        run.save_metamodel(fit.name, fitted)
+        fingerprints[fit.name] = fingerprint
+        run.update_facts(fits=fingerprints)
+    if on_progress:
+        on_progress("done", len(fits), len(fits))
+
+
+def _fingerprint(fit: Fit, config: RunConfig) -> str:
+    """Return a hash of all that determines the fit."""
+    entries = config.resolved["metamodels"]
+    specs = {str(entry["name"]): entry for entry in entries if isinstance(entry, dict)} if isinstance(entries, list) else {}
+    prompts = fit.dataset.prompts
+    parts = [str(specs.get(fit.metamodel)), str(config.seed)]
+    for rows in (fit.fold.train, fit.fold.validation):
+        parts += [_data_hash(prompts.take(rows))]
+    return content_hash(*parts)
+
+
+def _data_hash(prompts: LabeledPrompts) -> str:
+    labels = [f"{name} {table.space} {table.codes.tobytes().hex()}" for name, table in prompts.labels.items()]
+    return content_hash(*prompts.texts, *prompts.domains, *labels)

@@ -1,0 +1,1 @@
+"""The bundled tiny primary models: four architectures, one tokenizer, the same data."""
