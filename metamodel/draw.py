@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -20,7 +21,9 @@ def draw_prompts(config: RunConfig) -> list[Prompt]:
     """
     prompts: dict[str, Prompt] = {}
     for source in config.sources:
-        drawn = take_unique(source, n_prompts=config.n_prompts, seed=config.seed)
+        if config.n_prompts is None and not getattr(source, "is_finite", False):
+            raise DataError(f"prompts.n_prompts is null, but {source} never ends: say how many prompts to draw")
+        drawn = take_unique(source, n_prompts=config.n_prompts or sys.maxsize, seed=config.seed)
         if not drawn:
             raise DataError(f"prompt source {source} yields no prompt")
         prompts.update((prompt.id, prompt) for prompt in drawn)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -378,12 +378,6 @@ class LabeledPrompts:
 
 # Probabilities [n, c] of each behavior's outcomes, rows summing to one.
 Predictions: TypeAlias = dict[str, FloatArray]
-
-
-def batched(items: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
-    """Yield consecutive slices of at most `size` items."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _checked_codes(values: FloatArray, *, n_outcomes: int, space: str) -> IntArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from metamodel.prompts.base import Draws, Example, GeneratedDomain, answered, range_problem, refuse
 
 MOST_DIGITS = 18
+BASE = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def count_carries(left: int, right: int) -> int:
     """
     n_carries = carry = 0
     while left or right:
-        carry = int(left % 10 + right % 10 + carry >= 10)
+        carry = int(left % BASE + right % BASE + carry >= BASE)
         n_carries += carry
-        left, right = left // 10, right // 10
+        left, right = left // BASE, right // BASE
     return n_carries

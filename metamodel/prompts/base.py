@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import TypeAlias, TypeVar
 
+from metamodel.errors import DataError
 from metamodel.protocols import PromptSource
 from metamodel.types import Prompt, Scalar
 
@@ -113,31 +115,35 @@ def data_lines(name: str) -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line)
 
 
-def take_unique(source: PromptSource, n_prompts: int, seed: int) -> list[Prompt]:
+def take_unique(source: PromptSource, n_prompts: int | None, seed: int) -> list[Prompt]:
     """Return the first n distinct prompts of each domain of a source, in the source's order.
 
-    A source that ends gives what it has. An endless one gives fewer than n where it runs dry, as there are only 100 sums
-    of two digits: it is left when LEAST_PATIENCE prompts, and PATIENCE_PER_PROMPT for each one taken so far, have in a
-    row brought nothing new.
+    A source that ends gives what it has. An endless one gives fewer than n where it runs dry, as there are only 100
+    sums of two digits: it is left when LEAST_PATIENCE prompts, and PATIENCE_PER_PROMPT for each one taken so far, have
+    in a row brought nothing new.
 
     Args:
         source: A generator or a file. A string in its attribute `domain` says that it holds one domain, and it is left
-            as soon as that is full; a true attribute `is_finite` says that it ends, and it is read to its end otherwise.
-        n_prompts: Distinct prompts a domain.
+            as soon as that is full; a true attribute `is_finite` says that it ends, and it is read on until it does.
+        n_prompts: Distinct prompts a domain; None takes all that a finite source has.
         seed: Seed of the source.
 
     Raises:
         ValueError: n_prompts is below 1.
+        DataError: All of a source that does not end are asked for.
     """
-    if n_prompts < 1:
+    if n_prompts is not None and n_prompts < 1:
         raise ValueError(f"n_prompts is {n_prompts}, must be at least 1")
     has_one_domain = isinstance(getattr(source, "domain", None), str)
     is_finite = bool(getattr(source, "is_finite", False))
+    if n_prompts is None and not is_finite:
+        raise DataError(f"{source} never ends and n_prompts is null, which takes all: set n_prompts to a number")
+    limit = math.inf if n_prompts is None else n_prompts
     taken: dict[str, Prompt] = {}
     n_taken: dict[str, int] = {}
     n_stale = 0
     for prompt in source.prompts(seed):
-        if prompt.id in taken or n_taken.get(prompt.domain, 0) >= n_prompts:
+        if prompt.id in taken or n_taken.get(prompt.domain, 0) >= limit:
             n_stale += 1
             if not is_finite and n_stale >= LEAST_PATIENCE + PATIENCE_PER_PROMPT * len(taken):
                 break
@@ -145,6 +151,6 @@ def take_unique(source: PromptSource, n_prompts: int, seed: int) -> list[Prompt]
         taken[prompt.id] = prompt
         n_taken[prompt.domain] = n_taken.get(prompt.domain, 0) + 1
         n_stale = 0
-        if has_one_domain and len(taken) >= n_prompts:
+        if has_one_domain and len(taken) >= limit:
             break
     return list(taken.values())

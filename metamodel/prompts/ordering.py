@@ -18,7 +18,7 @@ class Comparison(GeneratedDomain):
     Attributes:
         min_digits: Fewest digits of either number.
         max_digits: Most digits of either number.
-        same_length_share: How often both have equally many digits; such a pair agrees in 0 to n_digits - 1 leading ones.
+        same_length_share: How often both have equally many digits; such a pair agrees in some leading ones.
         domain: Name of the domain.
     """
 
@@ -94,7 +94,8 @@ class Sorting(GeneratedDomain):
 def _redraw_last_digits(draws: Draws, number: int, n_differing: int) -> int:
     if n_differing == len(str(number)):
         return draw_number(draws, n_differing)
-    return number - number % 10**n_differing + draws.between(0, 10**n_differing - 1)
+    power: int = 10**n_differing
+    return number - number % power + draws.between(0, power - 1)
 
 
 def _shared_prefix(first: str, second: str) -> int:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
 from metamodel.prompts.base import Draws, Example, GeneratedDomain, answered, range_problem, refuse, share_problem
+from metamodel.types import Scalar
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LETTERS = tuple(ascii_lowercase)
 CYCLE_ITEMS = (*LETTERS, *"0123456789")
+ROUNDS = {"days": DAYS, "letters": LETTERS, "months": MONTHS}
 SEQUENCES = ("numbers", "days", "letters", "months", "cycle")
 LARGEST_START = 150
 LARGEST_STEP = 5
+LEAST_SHOWN = 3
+MOST_SHOWN = 6
 SMALLEST_CYCLE = 2
 LARGEST_CYCLE = 4
 
@@ -61,7 +66,7 @@ class Reversal(GeneratedDomain):
         else:
             pattern = "random"
             word = "".join(draws.pick(LETTERS) for _ in range(length))
-        difficulty = {"length": length, "pattern": pattern}
+        difficulty: dict[str, Scalar] = {"length": length, "pattern": pattern}
         return answered(f"Reverse: {word} ->", word[::-1], domain=self.domain, difficulty=difficulty)
 
 
@@ -96,7 +101,7 @@ class Successor(GeneratedDomain):
         """Return the start of a sequence, with its kind, the items shown and asked for, and its step or period."""
         sequence = draws.pick(self.sequences)
         n_asked = draws.between(self.min_items, self.max_items)
-        n_shown = draws.between(3, 6)
+        n_shown = draws.between(LEAST_SHOWN, MOST_SHOWN)
         step = 1
         if sequence == "numbers":
             step = draws.between(1, LARGEST_STEP)
@@ -104,16 +109,14 @@ class Successor(GeneratedDomain):
             items = [str(start + index * step) for index in range(n_shown + n_asked)]
         else:
             if sequence == "cycle":
+                cycle: Sequence[str] = draws.distinct(CYCLE_ITEMS, draws.between(SMALLEST_CYCLE, LARGEST_CYCLE))
                 # At least one period and a half is shown: fewer items would leave the period open.
-                cycle: tuple[str, ...] = tuple(
-                    draws.distinct(CYCLE_ITEMS, draws.between(SMALLEST_CYCLE, LARGEST_CYCLE))
-                )
                 n_shown = len(cycle) + draws.between((len(cycle) + 1) // 2, len(cycle))
                 start, step = 0, len(cycle)
             else:
-                cycle = {"days": DAYS, "letters": LETTERS, "months": MONTHS}[sequence]
+                cycle = ROUNDS[sequence]
                 start = draws.between(0, len(cycle) - 1)
             items = [cycle[(start + index) % len(cycle)] for index in range(n_shown + n_asked)]
-        difficulty = {"sequence": sequence, "n_shown": n_shown, "n_asked": n_asked, "step": step}
+        difficulty: dict[str, Scalar] = {"sequence": sequence, "n_shown": n_shown, "n_asked": n_asked, "step": step}
         text = f"Continue by {n_asked}: {' '.join(items[:n_shown])}"
         return answered(text, " ".join(items[n_shown:]), domain=self.domain, difficulty=difficulty)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from metamodel.metric_rows import MetricsRow
 from metamodel.report.numbers import signed
 from metamodel.report.palette import INK, Look
 from metamodel.report.visible_text import plain
+from metamodel.types import content_hash
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 CsvCell: TypeAlias = str | int | float | None
 
-WIDTH_INCHES = 11.0
+WIDTH_INCHES: Final = 11.0
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
+_CARET_LEFT: Final = 4  # matplotlib's number for a triangle that points left, its tip on the point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,18 @@ def to_csv(header: Sequence[str], lines: Iterable[Sequence[CsvCell]]) -> str:
     return buffer.getvalue()
 
 
+def safe_name(*parts: str) -> str:
+    """Return a file name of the parts that every file system takes and that differs where the parts differ.
+
+    >>> safe_name("reliability", "gpt2")
+    'reliability--gpt2'
+    """
+    joined = "--".join(parts)
+    safe = _UNSAFE.sub("_", joined).lower()[:80]
+    # Two names may be made equal by the replacement, or by a file system that ignores case.
+    return safe if safe == joined else f"{safe}-{content_hash(*parts)[:8]}"
+
+
 def new_figure(*, height: float, width: float = WIDTH_INCHES) -> Figure:
     """Return an empty figure that no global state knows."""
     from matplotlib.figure import Figure
@@ -85,7 +101,7 @@ def bit_limits(rows: Iterable[MetricsRow]) -> tuple[float, float]:
 def mark_beyond(axes: Axes, *, value: float, y: float, color: str) -> None:
     """Write the value of a point that lies left of the axis at its edge, with an arrow."""
     low = axes.get_xlim()[0]
-    axes.plot([low], [y], marker=8, color=color, markersize=4.5, clip_on=False, zorder=6)  # 8 is matplotlib's CARETLEFT... 
+    axes.plot([low], [y], marker=_CARET_LEFT, color=color, markersize=4.5, clip_on=False, zorder=6)
     axes.annotate(signed(value, digits=2), (low, y), xytext=(7, 0), textcoords="offset points", va="center", fontsize=7)
 
 
@@ -101,7 +117,13 @@ def metamodel_handles(looks: Mapping[str, Look], shown: Iterable[str], *, line: 
     wanted = set(shown)
     return [
         Line2D(
-            [], [], color=look.color, marker=look.marker, markersize=4.5, label=short(name), linestyle="-" if line else ""
+            [],
+            [],
+            color=look.color,
+            marker=look.marker,
+            markersize=4.5,
+            label=short(name),
+            linestyle="-" if line else "",
         )
         for name, look in looks.items()
         if name in wanted

@@ -153,4 +153,6 @@ class ReportInputs:
     def metamodels(self) -> list[str]:
         """Names of all metamodels: the trained ones first, then the baselines."""
         found = names(self.rows, "metamodel")
-        return [name for name in found if name not in self.baselines] + [name for name in found if name in self.baselines]
+        return [name for name in found if name not in self.baselines] + [
+            name for name in found if name in self.baselines
+        ]

@@ -6,7 +6,7 @@ from typing import Final
 
 from metamodel.metric_rows import MetricsRow, Split
 
-DASH: Final = "–"
+DASH: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
 SPLIT_NAMES: Final[dict[Split, str]] = {"held_out_domain": "held-out domains", "in_distribution": "in distribution"}
 _RANKING_KEYS: Final = ("auroc", "auprc")
@@ -16,8 +16,8 @@ _INTERVAL_KEYS: Final = ("reduction_low_bits", "reduction_high_bits")
 def signed(value: float | None, *, digits: int = 3) -> str:
     """Return a number with a true minus sign, or a dash.
 
-    >>> signed(-0.12345), signed(-0.0001), signed(None)
-    ('−0.123', '0.000', '–')
+    >>> signed(-0.12345) == MINUS + "0.123", signed(-0.0001), signed(None) == DASH
+    (True, '0.000', True)
     """
     if value is None:
         return DASH
@@ -30,8 +30,8 @@ def signed(value: float | None, *, digits: int = 3) -> str:
 def percent(value: float | None) -> str:
     """Return a share as a whole percentage, or a dash.
 
-    >>> percent(0.413), percent(None)
-    ('41 %', '–')
+    >>> percent(0.413)
+    '41 %'
     """
     return DASH if value is None else f"{signed(100 * value, digits=0)} %"
 

@@ -35,9 +35,7 @@ def looks(metamodels: Sequence[str], *, baselines: Sequence[str]) -> dict[str, L
     for name in metamodels:
         is_baseline = name in baselines
         index = counts[is_baseline]
-        colors, markers = (
-            (BASELINE_COLORS, BASELINE_MARKERS) if is_baseline else (TRAINED_COLORS, TRAINED_MARKERS)
-        )
+        colors, markers = (BASELINE_COLORS, BASELINE_MARKERS) if is_baseline else (TRAINED_COLORS, TRAINED_MARKERS)
         # Shapes move on by one after each round of colors, so that no pair comes back soon.
         shape = (index + index // len(colors)) % len(markers)
         found[name] = Look(color=colors[index % len(colors)], marker=markers[shape], is_baseline=is_baseline)

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET  # noqa: S405  # reads only what matplotlib has just written
 
@@ -19,6 +20,7 @@ SVG_NAMESPACE: Final = "http://www.w3.org/2000/svg"
 _SVG: Final = f"{{{SVG_NAMESPACE}}}"
 _XLINK_HREF: Final = "{http://www.w3.org/1999/xlink}href"
 _XML_SPACE: Final = "{http://www.w3.org/XML/1998/namespace}space"
+_STYLE: Final = Path(__file__).parent / "assets" / "charts.mplstyle"
 _FONT_SIZE: Final = re.compile(r"([\d.]+)px")
 _URL: Final = re.compile(r"url\(#([^)]+)\)")
 
@@ -28,36 +30,7 @@ def drawing_style() -> Iterator[None]:
     """Set matplotlib so that the same data gives the same bytes and names are never read as formulas."""
     import matplotlib as mpl
 
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "metamodel",
-        "text.parse_math": False,
-        "font.family": ["DejaVu Sans"],  # travels with matplotlib: one layout on every machine
-        "font.size": 8.5,
-        "axes.titlesize": 9.5,
-        "axes.edgecolor": INK,
-        "axes.labelcolor": INK,
-        "axes.linewidth": 0.6,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.unicode_minus": True,
-        "axes.axisbelow": True,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 2.5,
-        "grid.color": INK,
-        "grid.alpha": 0.13,
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "savefig.facecolor": "none",
-        "hatch.linewidth": 0.7,
-    }
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with mpl.rc_context(fname=_STYLE), warnings.catch_warnings():
         # Names may hold letters that the layout font lacks; the page is set in the reader's own fonts.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
         yield

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from metamodel.metric_rows import SPLITS, MetricsRow, Split, best_row, domain_rows, mean_rows, names, select, worst_domain
+from metamodel.metric_rows import (
+    SPLITS,
+    MetricsRow,
+    Split,
+    best_row,
+    domain_rows,
+    mean_rows,
+    names,
+    select,
+    worst_domain,
+)
 from metamodel.report.inputs import PairedDifference
 
 Grade: TypeAlias = Literal["good", "mixed", "bad", "undefined"]
@@ -117,9 +127,7 @@ def _against_baselines(outcomes: dict[str, Outcome], *, above_zero: bool) -> Ver
     return Verdict(grade="good", text="beats every baseline" if outcomes else "gains bits; no baseline was run")
 
 
-def compare(
-    row: MetricsRow, rival: MetricsRow, *, comparisons: Sequence[PairedDifference] = ()
-) -> Outcome:
+def compare(row: MetricsRow, rival: MetricsRow, *, comparisons: Sequence[PairedDifference] = ()) -> Outcome:
     """Compare two metamodels of one cell by their paired difference, else by whether their intervals overlap."""
     for difference in comparisons:
         place = (difference.metamodel, difference.rival, difference.behavior, difference.primary, difference.split)

@@ -54,7 +54,8 @@ def adopted(facts: Facts, config: dict[str, JSON], *, path: str, resume: bool) -
         more = len(changes) - _SHOWN_CHANGES
         shown = "; ".join(changes[:_SHOWN_CHANGES]) + (f"; and {more} more" if more > 0 else "")
         raise RunError(
-            f"{path} was made with another config ({shown}): pass --resume to go on with the new one, or choose another name"
+            f"{path} was made with another config ({shown}): pass --resume to go on with the new one, or choose "
+            "another name"
         )
     history = facts.get("config_history")
     entry: Mapping[str, JSON] = {
@@ -81,8 +82,8 @@ def _checked(content: bytes, path: str) -> Facts:
         raise RunError(f"{path} is damaged (it has no schema_version): {advice}")
     if facts["schema_version"] != SCHEMA_VERSION:
         raise RunError(
-            f"{path} has schema version {facts['schema_version']}, this metamodel reads {SCHEMA_VERSION}: use the version "
-            "that made it, or start a new run directory"
+            f"{path} has schema version {facts['schema_version']}, this metamodel reads {SCHEMA_VERSION}: use the "
+            "version that made it, or start a new run directory"
         )
     if not isinstance(facts.get("config"), dict) or not isinstance(facts.get("config_hash"), str):
         raise RunError(f"{path} is damaged (it has no config): {advice}")

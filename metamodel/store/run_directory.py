@@ -3,7 +3,7 @@
     run.json  config.yaml  prompts/*.parquet  generations/*.parquet  labels/*.parquet  errors/*.parquet
     predictions/*.parquet  metamodels/<name>/...  metrics.json  report.html
 
-Readers never change anything and refuse a damaged shard; the next writer sets it aside, so that its rows are made again.
+Readers never change anything and refuse a damaged shard; the next writer sets it aside: its rows are made again.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class RunDirectory:
             _refuse_strangers(folder)
             folder.make()
             run = cls(folder, new_facts(config))
-            with run._writing():  # noqa: SLF001 - an alternative constructor
-                write_facts(folder, run._facts)  # noqa: SLF001 - an alternative constructor
+            with run._writing():
+                write_facts(folder, run._facts)
             return run
         facts = read_facts(folder)
         changed = adopted(facts, canonical(config), path=path, resume=resume)

@@ -108,7 +108,7 @@ class ShardedTable:
             self._remove_strangers([])
 
     def repair(self) -> list[str]:
-        """Move damaged shards to quarantine/, forget missing ones, remove what no manifest names; say what was wrong."""
+        """Set damaged shards aside, forget missing ones, remove what no manifest names; say what was wrong."""
         shards = self.shards()
         problems = {shard: problem for shard in shards if (problem := self._problem_of(shard))}
         good = [shard for shard in shards if shard not in problems]

@@ -123,11 +123,11 @@ def _mamba2() -> PreTrainedConfig:
 
     return Mamba2Config(
         vocab_size=VOCABULARY_SIZE,
-        hidden_size=176,
-        num_hidden_layers=5,
+        hidden_size=192,
+        num_hidden_layers=4,
         expand=2,
-        head_dim=44,
-        num_heads=8,
+        head_dim=64,
+        num_heads=6,
         state_size=32,
         n_groups=1,
         chunk_size=64,

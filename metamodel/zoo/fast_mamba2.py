@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from torch.autograd.function import FunctionCtx
     from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
 
@@ -25,13 +26,13 @@ def mixer_forward(mixer: Mamba2Mixer, hidden_states: Tensor) -> Tensor:
     heads, head_dim, state_size = mixer.num_heads, mixer.head_dim, mixer.ssm_state_size
     projected = mixer.in_proj(hidden_states)
     gate, mixed, dt = projected.split([mixer.intermediate_size, mixer.conv_dim, heads], dim=-1)
-    mixed = functional.silu(_causal_convolution(mixed, mixer.conv1d))
+    mixed = functional.silu(_ShortConvolution.apply(mixed, mixer.conv1d.weight[:, 0], mixer.conv1d.bias))
     inputs, b_matrix, c_matrix = mixed.split([mixer.intermediate_size, state_size, state_size], dim=-1)
     dt = functional.softplus(dt + mixer.dt_bias)  # [b, t, h]
-    log_decay = (dt * -torch.exp(mixer.A_log)).cumsum(dim=1).transpose(1, 2)  # [b, h, t]
-    future = torch.ones(n_positions, n_positions, dtype=torch.bool, device=dt.device).triu(1)
-    span = (log_decay[..., :, None] - log_decay[..., None, :]).masked_fill(future, float("-inf"))  # [b, h, t, t]
-    weights = (c_matrix @ b_matrix.transpose(1, 2))[:, None] * torch.exp(span)  # [b, h, t, t]
+    log_decay = (dt * -torch.exp(mixer.A_log)).cumsum(dim=1).transpose(1, 2).contiguous()  # [b, h, t]
+    past = torch.ones(n_positions, n_positions, device=dt.device).tril()
+    scores = (c_matrix @ b_matrix.transpose(1, 2)) * past  # [b, t, t]
+    weights = _DecayedScores.apply(log_decay, scores)  # [b, h, t, t]
     inputs = inputs.view(n_rows, n_positions, heads, head_dim).transpose(1, 2)  # [b, h, t, p]
     steps = dt.transpose(1, 2)[..., None]  # [b, h, t, 1]
     outputs = weights @ (inputs * steps) + inputs * mixer.D[:, None, None]
@@ -57,11 +58,44 @@ def _rms_norm(hidden: Tensor, norm: nn.Module) -> Tensor:
     return functional.rms_norm(hidden, (hidden.shape[-1],), norm.weight, eps=norm.variance_epsilon)
 
 
-def _causal_convolution(mixed: Tensor, convolution: nn.Conv1d) -> Tensor:
-    width = convolution.kernel_size[0]
-    n_positions = mixed.shape[1]
-    padded = functional.pad(mixed, (0, 0, width - 1, 0))  # [b, t + width - 1, c]
-    result = padded[:, :n_positions] * convolution.weight[:, 0, 0] + convolution.bias
-    for offset in range(1, width):
-        result = result + padded[:, offset : offset + n_positions] * convolution.weight[:, 0, offset]
-    return result
+class _DecayedScores(torch.autograd.Function):
+    """scores[b, i, j] * exp(log_decay[b, h, i] - log_decay[b, h, j]) for j <= i; scores are zero elsewhere."""
+
+    @staticmethod
+    def forward(context: FunctionCtx, log_decay: Tensor, scores: Tensor) -> Tensor:
+        # The decay falls with the position: above the diagonal, where nothing counts, the difference could overflow.
+        decay = (log_decay[..., :, None] - log_decay[..., None, :]).clamp_(max=0).exp_()  # [b, h, t, t]
+        weights = decay * scores[:, None]
+        context.save_for_backward(decay, weights)
+        return weights
+
+    @staticmethod
+    def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        decay, weights = context.saved_tensors
+        flow = gradient * weights
+        scores_gradient = torch.einsum("bhij,bhij->bij", gradient, decay)
+        return flow.sum(dim=-1) - flow.sum(dim=-2), scores_gradient
+
+
+class _ShortConvolution(torch.autograd.Function):
+    """Depthwise causal convolution over positions, in place where autograd would keep every partial sum."""
+
+    @staticmethod
+    def forward(context: FunctionCtx, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        width = weight.shape[1]
+        outputs = torch.addcmul(bias, inputs, weight[:, -1])  # [b, t, c]
+        for lag in range(1, width):
+            outputs[:, lag:].addcmul_(inputs[:, :-lag], weight[:, -1 - lag])
+        context.save_for_backward(inputs, weight)
+        return outputs
+
+    @staticmethod
+    def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, weight = context.saved_tensors
+        inputs_gradient = gradient * weight[:, -1]
+        weight_gradient = torch.empty_like(weight)
+        weight_gradient[:, -1] = (gradient * inputs).sum(dim=(0, 1))
+        for lag in range(1, weight.shape[1]):
+            inputs_gradient[:, :-lag].addcmul_(gradient[:, lag:], weight[:, -1 - lag])
+            weight_gradient[:, -1 - lag] = (gradient[:, lag:] * inputs[:, :-lag]).sum(dim=(0, 1))
+        return inputs_gradient, weight_gradient, gradient.sum(dim=(0, 1))

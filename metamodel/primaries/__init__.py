@@ -1,0 +1,1 @@
+"""Primary models: what can be sampled."""
