@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,13 +16,11 @@ def draw_prompts(config: RunConfig) -> list[Prompt]:
     """Return the distinct prompts of all sources, in the order of the sources.
 
     Raises:
-        DataError: A source yields nothing, or two sources yield the same prompt.
+        DataError: A source yields nothing, or never ends where all of it is asked for.
     """
     prompts: dict[str, Prompt] = {}
     for source in config.sources:
-        if config.n_prompts is None and not getattr(source, "is_finite", False):
-            raise DataError(f"prompts.n_prompts is null, but {source} never ends: say how many prompts to draw")
-        drawn = take_unique(source, n_prompts=config.n_prompts or sys.maxsize, seed=config.seed)
+        drawn = take_unique(source, n_prompts=config.n_prompts, seed=config.seed)
         if not drawn:
             raise DataError(f"prompt source {source} yields no prompt")
         prompts.update((prompt.id, prompt) for prompt in drawn)

@@ -118,7 +118,8 @@ class TextWindows:
         without = sorted({file.domain for file in files} - {file.domain for file, _ in starts})
         if without:
             raise DataError(
-                f"{self.path}: no text of {', '.join(without)} has {self.min_words} words: lower min_words or leave it out"
+                f"{self.path}: no text of {', '.join(without)} has {self.min_words} words (min_words): "
+                "lower min_words or leave it out"
             )
         draws = Draws(f"text_windows:{seed}")
         for file, start in _shuffled(starts, draws):

@@ -10,7 +10,6 @@ from metamodel.types import Prompt
 
 LEAST_CONTINUATION_BYTES = 10
 MOST_CONTINUATION_BYTES = 120
-MOST_PROMPT_BYTES = 320
 
 
 @dataclass(frozen=True, kw_only=True)

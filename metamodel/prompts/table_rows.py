@@ -30,7 +30,12 @@ def read_rows(path: str) -> Iterator[Row]:
 
     reader = _reader(path)
     try:
-        with fsspec.open(path, "rb") as handle:
+        opened = fsspec.open(path, "rb")
+    # An unknown scheme, or one whose package is not installed; fsspec's message says which.
+    except (ValueError, ImportError) as error:
+        raise DataError(f"prompt file {path} cannot be opened: {error}") from error
+    try:
+        with opened as handle:
             yield from reader(handle, path)
     except FileNotFoundError as error:
         raise DataError(f"prompt file {path} does not exist: check the path") from error
