@@ -1,9 +1,9 @@
 """Predict what a language model will do, from its input alone.
 
-    >>> import metamodel
-    >>> config = metamodel.load_config("configs/quickstart.yaml")
-    >>> sorted(config.metamodels)
-    ['bag', 'base_rate', 'domain_tag', 'prompt_length', 'tfidf_logistic']
+>>> import metamodel
+>>> config = metamodel.load_config("configs/quickstart.yaml")
+>>> sorted(config.metamodels)
+['bag', 'base_rate', 'domain_tag', 'prompt_length', 'tfidf_logistic']
 """
 
 from __future__ import annotations

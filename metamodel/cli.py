@@ -187,7 +187,9 @@ def zoo_ls(*, as_json: AsJson = False) -> None:
 def zoo_train(
     name: Annotated[str, typer.Argument(help="Name as `zoo ls` shows it.")],
     directory: Annotated[Path | None, typer.Option(help="Where checkpoints and the model go.")] = None,
-    n_tokens: Annotated[int | None, typer.Option(help="Training tokens; the bundled model's own number without.")] = None,
+    n_tokens: Annotated[
+        int | None, typer.Option(help="Training tokens; the bundled model's own number without.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
 ) -> None:
     """Train a bundled primary model from scratch; resumes from its last checkpoint."""

@@ -42,7 +42,7 @@ def read_prompts(run: RunDirectory) -> pd.DataFrame:
     Raises:
         RunError: No prompt has been stored yet.
     """
-    prompts = run.read("prompts").to_pandas()
+    prompts: pd.DataFrame = run.read("prompts").to_pandas()
     if prompts.empty:
         raise RunError(f"{run.path} has no prompts: run `metamodel collect` first")
     return prompts.drop_duplicates("prompt_id", ignore_index=True)
@@ -63,7 +63,7 @@ def current_generations(run: RunDirectory, config: RunConfig) -> pd.DataFrame:
     import pandas as pd
 
     prompts = read_prompts(run).rename(columns={"text": "prompt"})
-    generations = run.read("generations").to_pandas()
+    generations: pd.DataFrame = run.read("generations").to_pandas()
     known = run.facts.get("primaries")
     identities = known if isinstance(known, dict) else {}
     wanted: set[str] = set()
@@ -100,7 +100,7 @@ def label_spaces(run: RunDirectory, config: RunConfig) -> dict[str, LabelSpace]:
     missing = [name for name in config.behaviors if name not in stored]
     if missing:
         raise RunError(f"{run.path} has no labels of {', '.join(missing)}: run `metamodel featurize` first")
-    return {name: label_space_from_dict(stored[name]["space"]) for name in config.behaviors}  # type: ignore[call-overload,index,arg-type] # written by the featurize stage
+    return {name: label_space_from_dict(stored[name]["space"]) for name in config.behaviors}
 
 
 def read_datasets(run: RunDirectory, config: RunConfig) -> dict[str, PrimaryDataset]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +32,9 @@ def featurize(
     """
     generations = current_generations(run, config)
     drawn = content_hash(*generations["key"])
-    facts: dict[str, Any] = dict(run.facts.get("behaviors", {}))
-    specs = {entry["name"]: entry for entry in config.resolved["behaviors"]}  # type: ignore[union-attr,index,call-overload] # resolved by the config
+    stored = run.facts.get("behaviors")
+    facts: dict[str, Any] = dict(stored) if isinstance(stored, Mapping) else {}
+    specs = config.specs("behaviors")
     for position, (name, featurizer) in enumerate(config.behaviors.items()):
         if on_progress:
             on_progress(name, position, len(config.behaviors))
@@ -99,4 +100,3 @@ def batch_of(rows: pd.DataFrame) -> GenerationBatch:
         finish_reasons=rows["finish_reason"].tolist(),
         logprobs=rows["logprobs"].tolist(),
     )
-

@@ -49,8 +49,6 @@ def run_stages(
                 if stage == "collect":
                     from metamodel.collect import collect
 
-                    identities = {name: primary.identity for name, primary in config.primaries.items()}
-                    directory.update_facts(primaries=identities)
                     collect(
                         directory,
                         primaries=config.primaries,
@@ -71,7 +69,7 @@ def run_stages(
 
                     evaluate(directory, config, on_progress=on_progress)
                 else:
-                    from metamodel.report_stage import report
+                    from metamodel.report.stage import report
 
                     report(directory, config)
     return directory

@@ -18,8 +18,6 @@ from metamodel.errors import DataError
 from metamodel.metric_rows import Split
 from metamodel.types import FloatArray, IntArray, content_hash
 
-
-
 # With fewer training domains than this, giving whole ones away for validation would leave too little to learn from.
 MIN_DOMAINS_FOR_DOMAIN_VALIDATION = 4
 
@@ -86,8 +84,8 @@ def held_out_fold(
     """Leave one domain out; a share of the other domains, whole, stops and calibrates.
 
     Validation on whole domains makes every choice face a shift like the one that will judge it. With fewer than
-    `MIN_DOMAINS_FOR_DOMAIN_VALIDATION` training domains a share of the prompts is used instead. Prompts of other domains
-    whose text also occurs in the held-out domain are dropped.
+    `MIN_DOMAINS_FOR_DOMAIN_VALIDATION` training domains a share of the prompts is used instead. Prompts of other
+    domains whose text also occurs in the held-out domain are dropped.
 
     Raises:
         DataError: The domain is unknown, or no other domain is left to train on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,9 @@ class Fit:
     fold: Fold
 
 
-def planned_fits(run: RunDirectory, config: RunConfig) -> Iterator[Fit]:
-    """Yield every fit that the config asks for, primary model by primary model."""
-    for dataset in read_datasets(run, config).values():
+def planned_fits(datasets: Mapping[str, PrimaryDataset], config: RunConfig) -> Iterator[Fit]:
+    """Yield every fit that the config asks for, primary model by primary model, metamodel by metamodel."""
+    for dataset in datasets.values():
         folds = make_folds(
             dataset.prompts.texts,
             dataset.prompts.domains,
@@ -72,7 +72,7 @@ def train(
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> None:
     """Fit and save every metamodel of the config; one that was fitted on the same data in the same way is kept."""
-    fits = list(planned_fits(run, config))
+    fits = list(planned_fits(read_datasets(run, config), config))
     saved = set(run.metamodel_names())
     facts = run.facts.get("fits")
     fingerprints: dict[str, JSONValue] = dict(facts) if isinstance(facts, dict) else {}
@@ -102,9 +102,11 @@ def train(
 def _fingerprint(fit: Fit, config: RunConfig) -> str:
     """Return a hash of all that determines the fit."""
     entries = config.resolved["metamodels"]
-    specs = {str(entry["name"]): entry for entry in entries if isinstance(entry, dict)} if isinstance(entries, list) else {}
+    specs = (
+        {str(entry["name"]): entry for entry in entries if isinstance(entry, dict)} if isinstance(entries, list) else {}
+    )
     prompts = fit.dataset.prompts
-    parts = [str(specs.get(fit.metamodel)), str(config.seed)]
+    parts = [str(config.specs("metamodels")[fit.metamodel]), str(config.seed)]
     for rows in (fit.fold.train, fit.fold.validation):
         parts += [_data_hash(prompts.take(rows))]
     return content_hash(*parts)

@@ -88,3 +88,9 @@ class RunConfig:
     evaluation: EvaluationPlan
     logger: Literal["csv", "wandb", "none"]
     resolved: JSONObject = field(repr=False)
+
+    def specs(self, section: Literal["primaries", "behaviors", "metamodels"]) -> dict[str, JSONObject]:
+        """Return the resolved entries of a section by name: kind, name and every field."""
+        entries = self.resolved[section]
+        listed = entries if isinstance(entries, list) else []
+        return {str(entry["name"]): entry for entry in listed if isinstance(entry, dict)}

@@ -123,7 +123,8 @@ class _Drawn:
         rows, tokens, logprobs = alive[running], tokens[running], logprobs[running]
         if not bool(torch.isfinite(logprobs).all()):
             raise MetamodelError(
-                "the primary model's logits are not finite: its weights are damaged, or dtype is too narrow (use float32)"
+                "the primary model's logits are not finite: its weights are damaged, or dtype is too narrow "
+                "(use float32)"
             )
         self._tokens[rows, step], self._logprobs[rows, step] = tokens, logprobs
         self._lengths[rows] = step + 1

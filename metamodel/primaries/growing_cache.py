@@ -1,7 +1,7 @@
 """A key-value cache that grows in place.
 
-transformers' own copies the whole cache for every token; with hundreds of rows that copy costs more than the model. This
-one keeps room to spare and copies only when the room runs out.
+transformers' own copies the whole cache for every token; with hundreds of rows that copy costs more than the model.
+This one keeps room to spare and copies only when the room runs out.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ class GrowingLayer(DynamicLayer):
         keys: [rows, heads, positions, head size].
         values: The same shape.
     """
+
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         """Take over a layer's content."""
@@ -52,8 +55,9 @@ def let_grow_in_place(cache: object) -> None:
     """Replace the layers of a filled cache that merely grow; sliding windows and states stay as they are."""
     if isinstance(cache, DynamicCache):
         for index, layer in enumerate(cache.layers):
-            if type(layer) is DynamicLayer and layer.is_initialized:
-                cache.layers[index] = GrowingLayer(layer.keys, layer.values)
+            keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)
+            if type(layer) is DynamicLayer and keys is not None and values is not None:
+                cache.layers[index] = GrowingLayer(keys, values)
 
 
 def _roomier(kept: Tensor, n_positions: int) -> Tensor:

@@ -24,9 +24,9 @@ def generation_seed(*, run_seed: int, prompt_id: str, sample: int) -> int:
 def uniform_streams(seeds: Sequence[int], n_steps: int) -> FloatArray:
     """Return the first numbers of each seed's stream, uniform in [0, 1), [n, n_steps].
 
-    SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, 2014): the number at step t is a
-    hash of seed + (t + 1) times the golden gamma, so every row and step is computed on its own. Two streams of one
-    sequence overlap only if their seeds lie within n_steps gammas of each other, which hashed seeds do not.
+    SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, 2014): the number at step t is
+    a hash of seed + (t + 1) times the golden gamma, so every row and step is computed on its own. Two streams overlap
+    only if their seeds lie within n_steps gammas of each other, which hashed seeds do not.
 
     >>> float(uniform_streams([7], 3)[0, 1]) == float(uniform_streams([1, 7], 2)[1, 1])
     True

@@ -85,7 +85,9 @@ class Stepper:
             self.logits = self._forward(tokens[:, None])
 
     def _forward(self, ids: Tensor) -> Tensor:
-        inputs: dict[str, object] = {"input_ids": ids, "attention_mask": self._mask}
+        inputs: dict[str, object] = {"input_ids": ids}
+        if "attention_mask" in self._accepts:
+            inputs["attention_mask"] = self._mask
         if "position_ids" in self._accepts:
             inputs["position_ids"] = (self._mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         if "logits_to_keep" in self._accepts:

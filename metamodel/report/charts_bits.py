@@ -112,7 +112,9 @@ def _summary_panel(axes: Axes, rows: Sequence[MetricsRow], *, looks: Mapping[str
     for split in SPLITS:
         ticks.append((y, SPLIT_NAMES[split]))
         group = {row.metamodel: row for row in select(rows, split=split)}
-        _ceiling(axes, list(group.values()), top=y + 0.5, bottom=y + len(looks) + 0.5)
+        middle = y + (len(looks) + 1) / 2
+        known = [row for row in group.values() if row.ceiling_bits is not None]
+        _ceilings(axes, [(row, middle) for row in known[:1]], half_height=len(looks) / 2)
         for offset, (metamodel, look) in enumerate(looks.items(), start=1):
             ticks.append((y + offset, tools.short(metamodel)))
             if metamodel in group:
@@ -120,13 +122,9 @@ def _summary_panel(axes: Axes, rows: Sequence[MetricsRow], *, looks: Mapping[str
         y += len(looks) + 1.35
     axes.set_ylim(y - 0.75, -0.45)
     axes.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
-    axes.tick_params(axis="y", length=0)
     for label in axes.get_yticklabels()[:: len(looks) + 1]:
         label.set_fontweight("bold")
-    axes.grid(visible=True, axis="x")
-    axes.spines["left"].set_visible(False)
-    tools.zero_line(axes)
-    axes.set_xlabel("bits gained")
+    _finish(axes)
 
 
 def _bar(axes: Axes, row: MetricsRow, *, y: float, look: Look, split: Split) -> None:
@@ -148,44 +146,81 @@ def _bar(axes: Axes, row: MetricsRow, *, y: float, look: Look, split: Split) -> 
 def _whisker(axes: Axes, row: MetricsRow, *, y: float, color: str) -> None:
     if row.reduction_low_bits is not None and row.reduction_high_bits is not None:
         axes.hlines(y, row.reduction_low_bits, row.reduction_high_bits, color=color, linewidth=1.0, zorder=4)
+    _mark_if_beyond(axes, row, y=y, color=color)
+
+
+def _mark_if_beyond(axes: Axes, row: MetricsRow, *, y: float, color: str) -> None:
     if row.reduction_bits is not None and row.reduction_bits < axes.get_xlim()[0]:
         tools.mark_beyond(axes, value=row.reduction_bits, y=y, color=color)
-
-
-def _ceiling(axes: Axes, rows: Sequence[MetricsRow], *, top: float, bottom: float) -> None:
-    """Draw the noise ceiling that all rows of one cell share."""
-    known = next((row for row in rows if row.ceiling_bits is not None), None)
-    if known is None or known.ceiling_bits is None:
-        return
-    if known.ceiling_low_bits is not None and known.ceiling_high_bits is not None:
-        ends = (known.ceiling_low_bits, known.ceiling_high_bits)
-        axes.fill_betweenx([top, bottom], ends[0], ends[1], color=INK, alpha=0.14, linewidth=0, zorder=1)
-    axes.vlines(known.ceiling_bits, top, bottom, color=INK, linewidth=1.3, zorder=2)
 
 
 def _domain_panel(
     axes: Axes, rows: Sequence[MetricsRow], *, domains: Sequence[str | None], looks: Mapping[str, Look]
 ) -> None:
+    lines = {domain: line for line, domain in enumerate(domains)}
+    ceilings = list({row.domain: (row, lines[row.domain]) for row in rows if row.ceiling_bits is not None}.values())
+    _ceilings(axes, ceilings, half_height=0.42)
     step = 0.78 / max(len(looks), 1)
-    for line, domain in enumerate(domains):
-        cell = {row.metamodel: row for row in rows if row.domain == domain}
-        if line % 2 == 0:
-            axes.axhspan(line - 0.5, line + 0.5, color=INK, alpha=0.035, linewidth=0, zorder=0)
-        _ceiling(axes, list(cell.values()), top=line - 0.42, bottom=line + 0.42)
-        for place, (metamodel, look) in enumerate(looks.items()):
-            if metamodel in cell:
-                row = cell[metamodel]
-                y = line - 0.39 + step * (place + 0.5)
-                _whisker(axes, row, y=y, color=look.color)
-                axes.plot(reduction(row), y, marker=look.marker, color=look.color, markersize=3.9, zorder=5)
+    for place, (metamodel, look) in enumerate(looks.items()):
+        offset = step * (place + 0.5) - 0.39
+        _domain_points(axes, [(row, lines[row.domain] + offset) for row in rows if row.metamodel == metamodel], look)
+    for line in range(0, len(domains), 2):
+        axes.axhspan(line - 0.5, line + 0.5, color=INK, alpha=0.035, linewidth=0, zorder=0)
     axes.set_ylim(len(domains) - 0.5, -0.5)
     axes.set_yticks(range(len(domains)), [_MEAN_LABEL if name is None else tools.short(name) for name in domains])
     if domains[0] is None:
         axes.axhline(0.5, color=INK, linewidth=0.6)
-        axes.get_yticklabels()[0].set_fontweight("bold")
+        for label in axes.get_yticklabels()[:1]:  # none on the panel that shares its neighbor's labels
+            label.set_fontweight("bold")
+    _finish(axes)
+
+
+def _domain_points(axes: Axes, placed: Sequence[tuple[MetricsRow, float]], look: Look) -> None:
+    """Draw one metamodel's points and intervals, all in one stroke each: a chart has hundreds."""
+    ends = [
+        (y, row.reduction_low_bits, row.reduction_high_bits)
+        for row, y in placed
+        if row.reduction_low_bits is not None and row.reduction_high_bits is not None
+    ]
+    if ends:
+        heights, lows, highs = zip(*ends, strict=True)
+        axes.hlines(heights, lows, highs, color=look.color, linewidth=1.0, zorder=4)
+    axes.plot(
+        [reduction(row) for row, _ in placed],
+        [y for _, y in placed],
+        linestyle="",
+        marker=look.marker,
+        color=look.color,
+        markersize=3.9,
+        zorder=5,
+    )
+    for row, y in placed:
+        _mark_if_beyond(axes, row, y=y, color=look.color)
+
+
+def _ceilings(axes: Axes, placed: Sequence[tuple[MetricsRow, float]], *, half_height: float) -> None:
+    """Draw the noise ceiling, which all rows of one cell share, as a line in a band."""
+    from matplotlib.collections import PolyCollection
+
+    bands = [
+        [(low, y - half_height), (high, y - half_height), (high, y + half_height), (low, y + half_height)]
+        for row, y in placed
+        for low, high in [(row.ceiling_low_bits, row.ceiling_high_bits)]
+        if low is not None and high is not None
+    ]
+    axes.add_collection(PolyCollection(bands, facecolor=INK, alpha=0.14, linewidth=0, zorder=1), autolim=False)
+    lines = [(row.ceiling_bits, y) for row, y in placed if row.ceiling_bits is not None]
+    if lines:
+        bits, heights = zip(*lines, strict=True)
+        tops, bottoms = [y - half_height for y in heights], [y + half_height for y in heights]
+        axes.vlines(bits, tops, bottoms, color=INK, linewidth=1.3, zorder=2)
+
+
+def _finish(axes: Axes) -> None:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=True, axis="x")
+    axes.locator_params(axis="x", nbins=6)
     tools.zero_line(axes)
     axes.set_xlabel("bits gained")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from metamodel.metric_rows import SPLITS, Split
+from metamodel.metric_rows import SPLITS
 from metamodel.report import chart_tools as tools
 from metamodel.report.inputs import ReliabilityCurve, RiskCoverageCurve
+from metamodel.report.numbers import SHORT_SPLIT_NAMES
 from metamodel.report.palette import INK, Look
 from metamodel.report.svg import drawing_style, figure_to_svg
 from metamodel.report.visible_text import plain
@@ -19,16 +20,16 @@ Curve: TypeAlias = ReliabilityCurve | RiskCoverageCurve
 AnyCurve = TypeVar("AnyCurve", ReliabilityCurve, RiskCoverageCurve)
 
 _COLUMNS: Final = 4
-_PANEL_TITLES: Final[dict[Split, str]] = {"held_out_domain": "held out", "in_distribution": "in distr."}
 _RELIABILITY_CAPTION: Final = (
     "Across: the predicted probability, in bins. Up: how often it came true, with its interval. A calibrated metamodel "
-    "follows the dashed diagonal; below it, the metamodel promises too much. Larger points hold more labels. Each behavior "
-    "has two panels: domains never trained on, and in distribution."
+    "follows the dashed diagonal; below it, the metamodel promises too much. Larger points hold more labels. Each "
+    "behavior has two panels: domains never trained on (held out), and in distribution."
 )
 _RISK_CAPTION: Final = (
-    "Prompts are taken from the most to the least confident prediction. Across: the share of prompts taken. Up: the share "
-    "of wrong predictions among them. The right end is the plain error rate; a curve that rises to it from low on the left "
-    "knows when it is right. Each behavior has two panels: domains never trained on, and in distribution."
+    "Prompts are taken from the most to the least confident prediction. Across: the share of prompts taken. Up: the "
+    "share of wrong predictions among them. The right end is the plain error rate; a curve that rises to it from low "
+    "on the left knows when it is right. Each behavior has two panels: domains never trained on (held out), and in "
+    "distribution."
 )
 
 
@@ -100,7 +101,7 @@ def _small_multiples(
             axes.set_axis_off()
         for axes, (behavior, split) in zip(grid.flat, cells, strict=False):
             here = [curve for curve in curves if (curve.behavior, curve.split) == (behavior, split)]
-            axes.set_title(f"{tools.short(behavior)}, {_PANEL_TITLES[split]}")
+            axes.set_title(f"{tools.short(behavior)}, {SHORT_SPLIT_NAMES[split]}")
             axes.grid(visible=True)
             if here:
                 # Trained metamodels last, on top of the greys.
@@ -125,7 +126,8 @@ def _reliability_panel(axes: Axes, curves: Sequence[ReliabilityCurve], looks: Ma
         axes.scatter(
             curve.predicted, curve.observed, s=sizes, color=look.color, marker=look.marker, linewidth=0, zorder=4
         )
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="predicted", ylabel="observed")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+    axes.set(xlabel="predicted", ylabel="observed")
 
 
 def _risk_panel(axes: Axes, curves: Sequence[RiskCoverageCurve], looks: Mapping[str, Look]) -> None:
@@ -142,4 +144,5 @@ def _risk_panel(axes: Axes, curves: Sequence[RiskCoverageCurve], looks: Mapping[
         )
     highest = max(max(curve.risk) for curve in curves)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.03 * max(highest, 0.05), 1.1 * max(highest, 0.05)))
-    axes.set(xlabel="coverage", ylabel="risk")
+    axes.set(xlabel="coverage", ylabel="risk", xticks=(0, 0.5, 1))
+    axes.locator_params(axis="y", nbins=4)

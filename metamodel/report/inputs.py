@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from metamodel.comparisons import PairedDifference
 from metamodel.metric_rows import MetricsRow, Split, names
 
 DEFAULT_BASELINES: Final[tuple[str, ...]] = ("base_rate", "domain_tag", "prompt_length")
@@ -96,31 +97,6 @@ class PromptExample:
     labels: Sequence[str | None]
     output: str
     loop: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedDifference:
-    """How many more bits one metamodel gains than another on the same prompts, from a paired bootstrap.
-
-    Attributes:
-        metamodel: Who is judged.
-        rival: Whom it is compared with.
-        behavior: Name of the behavior.
-        primary: Name of the primary model.
-        split: Which split was scored.
-        difference_bits: Bits gained by the metamodel less those by the rival.
-        low_bits: Lower end of the 95 % interval.
-        high_bits: Upper end of it.
-    """
-
-    metamodel: str
-    rival: str
-    behavior: str
-    primary: str
-    split: Split
-    difference_bits: float
-    low_bits: float
-    high_bits: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from metamodel.metric_rows import MetricsRow, Split
 DASH: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
 SPLIT_NAMES: Final[dict[Split, str]] = {"held_out_domain": "held-out domains", "in_distribution": "in distribution"}
+SHORT_SPLIT_NAMES: Final[dict[Split, str]] = {"held_out_domain": "held out", "in_distribution": "in distr."}
 _RANKING_KEYS: Final = ("auroc", "auprc")
 _INTERVAL_KEYS: Final = ("reduction_low_bits", "reduction_high_bits")
 
@@ -48,15 +49,19 @@ def reason_missing(row: MetricsRow | None, key: str) -> str:
     if row is None:
         return "no metamodel of this kind has a figure here"
     if row.n_prompts == 0 or row.n_samples == 0:
-        return "no labeled prompt in this cell"
+        return "no labeled prompt here"
     if row.base_rate in (0.0, 1.0) or row.entropy_bits == 0.0:
         return "only one outcome occurs here"
+    return _reason_by_key(row, key)
+
+
+def _reason_by_key(row: MetricsRow, key: str) -> str:
     if key in _RANKING_KEYS and row.base_rate is None:
-        return "not a binary label, so nothing to rank"
-    if key == "explained" and row.ceiling_bits is not None and row.ceiling_bits <= 0:
-        return "the ceiling is zero: no function of the prompt can gain a bit"
+        return "not a binary label, so there is nothing to rank"
     if key == "explained" and row.ceiling_bits is None:
         return "the ceiling is unknown: it takes two samples a prompt, or greedy decoding"
+    if key == "explained" and row.ceiling_bits is not None and row.ceiling_bits <= 0:
+        return "the ceiling is zero: no function of the prompt can gain a bit"
     if key in _INTERVAL_KEYS:
         return "too few prompts for an interval"
     return "undefined here; see the notes"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET  # noqa: S405  # reads only what matplotlib has just written
+from xml.etree import ElementTree as ET
 
 from metamodel.report.palette import INK
 

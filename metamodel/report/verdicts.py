@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from metamodel.comparisons import PairedDifference
 from metamodel.metric_rows import (
     SPLITS,
     MetricsRow,
@@ -17,7 +18,6 @@ from metamodel.metric_rows import (
     select,
     worst_domain,
 )
-from metamodel.report.inputs import PairedDifference
 
 Grade: TypeAlias = Literal["good", "mixed", "bad", "undefined"]
 Outcome: TypeAlias = Literal["beats", "ties", "loses", "undefined"]
@@ -95,9 +95,9 @@ def judge(
 ) -> Verdict:
     """Say whether a trained metamodel beats the baselines on the same prompts.
 
-    It beats one if the 95 % interval of their paired difference lies above zero; without a paired difference, if its own
-    interval lies above the baseline's, which asks for more. To be no better than the prior is not to beat `base_rate`,
-    or, where that was not run, not to have its own interval above zero.
+    It beats one if the 95 % interval of their paired difference lies above zero; without a paired difference, if its
+    own interval lies above the baseline's, which asks for more. Whoever's interval lies above zero beats every
+    constant and so `base_rate`, the prior.
     """
     if trained is None:
         return Verdict(grade="undefined", text="undefined: no trained metamodel has a figure here")
@@ -105,6 +105,9 @@ def judge(
         return Verdict(grade="undefined", text="undefined: no interval for the bits gained")
     outcomes = {rival.metamodel: compare(trained, rival, comparisons=comparisons) for rival in baselines}
     above_zero = trained.reduction_low_bits > 0
+    if above_zero and PRIOR in outcomes:
+        # The prior is a constant, and zero is what the best of all constants gains.
+        outcomes[PRIOR] = "beats"
     if outcomes.get(PRIOR, "beats" if above_zero else "ties") in ("ties", "loses"):
         worse = outcomes.get(PRIOR) == "loses" or trained.reduction_high_bits < 0
         return Verdict(grade="bad", text="worse than the prior" if worse else "no better than the prior")
@@ -129,7 +132,7 @@ def _against_baselines(outcomes: dict[str, Outcome], *, above_zero: bool) -> Ver
 
 def compare(row: MetricsRow, rival: MetricsRow, *, comparisons: Sequence[PairedDifference] = ()) -> Outcome:
     """Compare two metamodels of one cell by their paired difference, else by whether their intervals overlap."""
-    for difference in comparisons:
+    for difference in (*comparisons, *(one.mirrored() for one in comparisons)):
         place = (difference.metamodel, difference.rival, difference.behavior, difference.primary, difference.split)
         if place == (row.metamodel, rival.metamodel, row.behavior, row.primary, row.split):
             return _outcome(difference.low_bits, 0.0, 0.0, difference.high_bits)

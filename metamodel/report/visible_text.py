@@ -6,8 +6,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-# Controls, format characters (bidi overrides, zero-width characters, tags), surrogates, private use, unassigned, line and
-# paragraph separators: what a reader cannot see, or what moves what a reader sees.
+# Controls, format characters (bidi overrides, zero-width characters, tags), surrogates, private use, unassigned, line
+# and paragraph separators: what a reader cannot see, or what moves what a reader sees.
 _HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARK_CATEGORIES: Final = frozenset({"Mn", "Me"})
 _MAX_MARKS: Final = 3
@@ -42,7 +42,7 @@ class Shown:
 def show(text: str, *, limit: int | None = None) -> Shown:
     """Split a text into what can be printed and names of what cannot, at most `limit` characters of it.
 
-    >>> [piece.text for piece in show("a\\u202eb").pieces]
+    >>> [piece.text for piece in show("a" + chr(0x202E) + "b").pieces]
     ['a', 'U+202E', 'b']
     """
     kept = text if limit is None else text[:limit]
@@ -69,7 +69,7 @@ def show(text: str, *, limit: int | None = None) -> Shown:
 def plain(text: str, *, limit: int | None = None) -> str:
     """Return a text on one line in which every hidden character is named, for charts, titles and terminals.
 
-    >>> plain("a\\x00b")
+    >>> plain("a" + chr(0) + "b")
     'a<U+0000>b'
     """
     shown = show(text.replace("\n", " "), limit=limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,6 @@ class MetamodelFolders:
     def __init__(self, folder: Folder) -> None:
         """Attach; touches nothing."""
         self._folder = folder
-        self._copies: dict[str, tempfile.TemporaryDirectory[str]] = {}
 
     def names(self) -> list[str]:
         """Return the names of the saved metamodels, sorted."""
@@ -74,8 +74,8 @@ class MetamodelFolders:
             raise RunError(f"{self._folder.path} has no metamodel {name!r}, has: {known}; run `metamodel train` first")
         if self._folder.local is not None:
             return self._folder.local / target
-        self._copies[name] = tempfile.TemporaryDirectory(prefix="metamodel-", ignore_cleanup_errors=True)
-        copy = Path(self._copies[name].name)
+        copy = Path(tempfile.mkdtemp(prefix="metamodel-"))
+        weakref.finalize(self, remove_tree, copy)
         self._folder.download(target, copy)
         return copy
 

@@ -1,7 +1,7 @@
 """The four architectures of the zoo and the tokenizer that they share.
 
-Every config has about one million parameters, reads at most 512 tokens, and differs from the others in nothing but the way
-it carries information from one position to the next.
+Every config has about one million parameters, reads at most 512 tokens, and differs from the others in nothing but the
+way it carries information from one position to the next.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ def build_model(name: str, *, seed: int) -> PreTrainedModel:
 
     register_lstm()
     torch.manual_seed(seed)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(build_config(name))
-    return model.float()
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call] # no annotations there
+        build_config(name), dtype=torch.float32
+    )
+    return model
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -56,7 +58,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in (BOS, EOS, PAD)])
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, BOS_ID)])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call] # transformers leaves it without annotations
         tokenizer_object=tokenizer,
         bos_token=BOS,
         eos_token=EOS,
@@ -110,7 +112,7 @@ def _gpt_neox() -> PreTrainedConfig:
         num_attention_heads=4,
         intermediate_size=512,
         hidden_act="relu",
-        rotary_pct=0.5,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5},
         tie_word_embeddings=False,
         bos_token_id=BOS_ID,
         eos_token_id=EOS_ID,

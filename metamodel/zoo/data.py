@@ -1,7 +1,7 @@
 """The zoo's training stream: prompts with their continuations, one item a row, batched by length.
 
-The stream is cut into shards. A shard is a function of (seed, index) alone, so that a training run resumes at any batch by
-knowing two numbers. A row is <bos> prompt continuation <eos>, as at inference.
+The stream is cut into shards. A shard is a function of (seed, index) alone, so that a training run resumes at any batch
+by knowing two numbers. A row is <bos> prompt continuation <eos>, as at inference.
 
 Shapes: b = rows, t = positions of the longest row.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,26 @@ from numpy.typing import NDArray
 from metamodel.zoo.architectures import BOS_ID, CONTEXT_TOKENS, EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
-    from metamodel.prompts.base import Example, GeneratedDomain
+    from metamodel.prompts.base import Example
 
 ROWS_PER_SHARD = 4096
 PROMPT_WEIGHT = 0.1
 STORY_PROMPT_WEIGHT = 0.3
 # Training seeds lie far from the small seeds that runs and benchmarks draw their prompts with.
 FIRST_STREAM_SEED = 1_000_000_000
+
+
+class ExampleSource(Protocol):
+    """Where rows come from."""
+
+    @property
+    def domain(self) -> str:
+        """Name of the domain."""
+        ...
+
+    def examples(self, seed: int) -> Iterator[Example]:
+        """Yield (prompt, continuation) without end."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +52,7 @@ class Ingredient:
         as_text: Whether prompt and continuation are joined into plain text that starts the row.
     """
 
-    source: GeneratedDomain
+    source: ExampleSource
     share: float
     prompt_weight: float = PROMPT_WEIGHT
     as_text: bool = False
@@ -54,7 +67,7 @@ class Row(NamedTuple):
 
 
 class TrainingBatch(NamedTuple):
-    """Tokens [b, t], padded on the right, and the loss weight of predicting each token, [b, t] (0 for bos and padding)."""
+    """Tokens [b, t], padded on the right, and the loss weight of each, [b, t]; 0 for bos and padding."""
 
     token_ids: NDArray[np.int64]
     weights: NDArray[np.float32]
@@ -70,7 +83,7 @@ def default_mixture() -> tuple[Ingredient, ...]:
     from metamodel.prompts.stories import StoryContinuation
     from metamodel.prompts.strings import Reversal, Successor
 
-    def mixed(*sources: tuple[float, GeneratedDomain]) -> list[Ingredient]:
+    def mixed(*sources: tuple[float, ExampleSource]) -> list[Ingredient]:
         return [Ingredient(source=source, share=share) for share, source in sources]
 
     return (
@@ -88,7 +101,7 @@ def default_mixture() -> tuple[Ingredient, ...]:
         *mixed((1.5, HindsightBet(n_shots=0)), (1, HindsightBet(n_shots=2)), (0.8, HindsightBet())),
         Ingredient(source=StoryContinuation(), share=2.5, prompt_weight=STORY_PROMPT_WEIGHT),
         Ingredient(source=StoryContinuation(), share=0.4, as_text=True),
-        Ingredient(source=_PlainQuote(), share=1.2, as_text=True),
+        Ingredient(source=PlainQuotes(), share=1.2, as_text=True),
     )
 
 
@@ -156,7 +169,7 @@ def collate(rows: Sequence[Row]) -> TrainingBatch:
     return TrainingBatch(token_ids=token_ids, weights=weights)
 
 
-class _PlainQuote:
+class PlainQuotes:
     """Known sentences as they are: what memory holds against a changed last word."""
 
     domain = "quote_repetition"

@@ -1,7 +1,7 @@
 """An LSTM language model as a Hugging Face model, so that the recurrent network is loaded and sampled like its peers.
 
-transformers has no plain LSTM language model. `architectures.register_lstm` registers this one with the Auto classes, so
-that a folder of its weights loads without trust_remote_code.
+transformers has no plain LSTM language model. `architectures.register_lstm` registers this one with the Auto classes,
+so that a folder of its weights loads without trust_remote_code.
 
 Shapes: b = rows, t = positions, d = hidden size, l = layers, v = vocabulary.
 """
@@ -17,7 +17,7 @@ from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 
-class LstmConfig(PreTrainedConfig):
+class LstmConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # its __init_subclass__ has no annotations
     """Sizes of an `LstmForCausalLM`.
 
     Attributes:
@@ -34,6 +34,9 @@ class LstmConfig(PreTrainedConfig):
     num_hidden_layers: int = 2
     initializer_range: float = 0.02
     tie_word_embeddings: bool = True
+    bos_token_id: int | None = 256
+    eos_token_id: int | None = 257
+    pad_token_id: int | None = 258
 
 
 @dataclass
@@ -70,7 +73,7 @@ class LstmState:
         self.batch_select_indices(beam_idx)
 
 
-class LstmForCausalLM(PreTrainedModel, GenerationMixin):
+class LstmForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call] # as above
     """A stack of LSTM layers between an embedding and an output layer that share their weights."""
 
     config_class = LstmConfig
@@ -84,7 +87,15 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         self.lstm = nn.LSTM(config.hidden_size, config.hidden_size, config.num_hidden_layers, batch_first=True)
         self.norm = nn.LayerNorm(config.hidden_size)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call] # transformers leaves it without annotations
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the embedding."""
+        return self.embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding."""
+        self.embeddings = cast("nn.Embedding", value)
 
     def forward(
         self,
@@ -117,7 +128,9 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):
         cache = cast("None", state if keep_state else None)
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
 
-    def _encode(self, input_ids: Tensor, attention_mask: Tensor | None, past: LstmState | None) -> tuple[Tensor, LstmState]:
+    def _encode(
+        self, input_ids: Tensor, attention_mask: Tensor | None, past: LstmState | None
+    ) -> tuple[Tensor, LstmState]:
         embedded = self.embeddings(input_ids)  # [b, t, d]
         n_positions = input_ids.shape[1] + (past.n_positions if past else 0)
         start = (past.hidden, past.cell) if past else None

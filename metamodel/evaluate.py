@@ -1,0 +1,131 @@
+"""Stage evaluate: every metamodel judged on the prompts that its fold left out.
+
+Shapes: m = judged prompts, c = outcomes of a behavior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metamodel.comparisons import PairedDifference, comparisons_to_json
+from metamodel.dataset import PrimaryDataset, read_datasets
+from metamodel.errors import DataError
+from metamodel.metamodels import load_metamodel
+from metamodel.metric_rows import MetricsRow, Split, rows_to_json
+from metamodel.scoring import PrimaryScorer
+from metamodel.store.schemas import schema_of
+from metamodel.train import Fit, planned_fits
+from metamodel.types import IntArray, Predictions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from metamodel.config import RunConfig
+    from metamodel.store.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedPrompts:
+    """What one metamodel predicted on one kind of split, all folds of it together.
+
+    Attributes:
+        metamodel: Name of the trainer in the config.
+        split: Which kind of fold.
+        rows: Row numbers of the judged prompts in the dataset, [m].
+        predictions: Outcome probabilities of every behavior, [m, c] each.
+    """
+
+    metamodel: str
+    split: Split
+    rows: IntArray
+    predictions: Predictions
+
+
+def evaluate(
+    run: RunDirectory, config: RunConfig, *, on_progress: Callable[[str, int, int], None] | None = None
+) -> list[MetricsRow]:
+    """Predict with every saved metamodel, score the predictions, write predictions/, comparisons.json and metrics.json.
+
+    Raises:
+        RunError: A metamodel of the config has not been trained.
+    """
+    datasets = read_datasets(run, config)
+    fits = list(planned_fits(datasets, config))
+    n_steps = len(fits) + len(datasets)
+    rows: list[MetricsRow] = []
+    comparisons: list[PairedDifference] = []
+    step = 0
+    run.clear("predictions")
+    for primary, dataset in datasets.items():
+        judged: list[JudgedPrompts] = []
+        mine = [fit for fit in fits if fit.dataset.primary == primary]
+        for (metamodel, split), group in groupby(mine, key=lambda fit: (fit.metamodel, fit.fold.split)):
+            same_kind = list(group)
+            if on_progress:
+                on_progress(f"{metamodel} predicts {primary}, {split}", step, n_steps)
+            judged.append(_judge(run, metamodel, split, same_kind))
+            step += len(same_kind)
+        run.write_shard("predictions", _prediction_table(dataset, judged), name=primary)
+        if on_progress:
+            on_progress(f"scores of {primary}", step, n_steps)
+        scorer = PrimaryScorer(dataset=dataset, config=config)
+        rows += [row for one in judged for row in scorer.rows(one.metamodel, one.split, one.rows, one.predictions)]
+        for split in dict.fromkeys(one.split for one in judged):
+            same_split = [one for one in judged if one.split == split]
+            predictions = {one.metamodel: one.predictions for one in same_split}
+            comparisons += scorer.comparisons(split, same_split[0].rows, predictions)
+        step += 1
+    run.write_text("comparisons.json", comparisons_to_json(comparisons))
+    run.write_text("metrics.json", rows_to_json(rows))
+    if on_progress:
+        on_progress("done", n_steps, n_steps)
+    return rows
+
+
+def _judge(run: RunDirectory, metamodel: str, split: Split, fits: Sequence[Fit]) -> JudgedPrompts:
+    """Let the fold's metamodels predict the prompts that they were not fitted on."""
+    parts: list[Predictions] = []
+    for fit in fits:
+        with run.metamodel_folder(fit.name) as folder:
+            fitted = load_metamodel(folder)
+        judged = fit.dataset.prompts.take(fit.fold.test)
+        predictions = fitted.predict(judged.texts, domains=judged.domains)
+        missing = [name for name in judged.labels if name not in predictions]
+        if missing:
+            raise DataError(
+                f"metamodel {fit.name} does not predict {', '.join(missing)}: run `metamodel train` with this config"
+            )
+        parts.append(predictions)
+    behaviors = fits[0].dataset.prompts.labels
+    return JudgedPrompts(
+        metamodel=metamodel,
+        split=split,
+        rows=np.concatenate([fit.fold.test for fit in fits]),
+        predictions={name: np.concatenate([part[name] for part in parts]) for name in behaviors},
+    )
+
+
+def _prediction_table(dataset: PrimaryDataset, judged: Sequence[JudgedPrompts]) -> pa.Table:
+    import pyarrow as pa
+
+    tables = []
+    for one in judged:
+        domains = [dataset.prompts.domains[row] for row in one.rows]
+        prompt_ids = [dataset.prompt_ids[row] for row in one.rows]
+        for behavior, probabilities in one.predictions.items():
+            columns = {
+                "metamodel": [one.metamodel] * len(one.rows),
+                "behavior": [behavior] * len(one.rows),
+                "primary": [dataset.primary] * len(one.rows),
+                "split": [one.split] * len(one.rows),
+                "domain": domains,
+                "prompt_id": prompt_ids,
+                "probabilities": list(probabilities),
+            }
+            tables.append(pa.table(columns, schema=schema_of("predictions")))
+    return pa.concat_tables(tables)

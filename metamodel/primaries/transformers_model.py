@@ -1,0 +1,192 @@
+"""Any causal language model that transformers can load, sampled on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from metamodel.primaries.capabilities import DrawRequest, requests_for_all
+from metamodel.primaries.randomness import generation_seed
+from metamodel.types import FloatArray, Generation, Prompt, Sampling, generation_key
+
+if TYPE_CHECKING:
+    from metamodel.primaries.decoding import DecodedRow, Row
+    from metamodel.primaries.loading import LanguageModel, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformersModel:
+    """A model folder or a hub name.
+
+    Loaded when it is first asked for something, and once a process.
+
+    Attributes:
+        model: Folder written by `save_pretrained`, or a name on the hub.
+        revision: Branch, tag or commit on the hub.
+        dtype: Precision of the weights.
+        device: Torch device, or "auto": CUDA where there is one, else the CPU.
+        trust_remote_code: Whether to run Python files that come with the model.
+        add_special_tokens: Whether the tokenizer adds its special tokens (a start token, most often) to prompts.
+        batch_tokens: Rows times positions in one batch; lower it when memory runs out. Changes no output.
+    """
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+    trust_remote_code: bool = False
+    add_special_tokens: bool = True
+    batch_tokens: int = 32768
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.batch_tokens < 1:
+            raise ValueError(f"batch_tokens is {self.batch_tokens}, must be at least 1")
+        if self.dtype not in ("float32", "bfloat16", "float16"):
+            raise ValueError(f"dtype is {self.dtype!r}, must be float32, bfloat16 or float16")
+
+    @property
+    def identity(self) -> str:
+        """Name and hash of the weights (a folder) or commit (the hub), and what else changes the outputs.
+
+        Raises:
+            MetamodelError: If the model cannot be found.
+        """
+        from metamodel.primaries.loading import weights_identity
+
+        precision = "" if self.dtype == "float32" else f"+{self.dtype}"
+        special = "" if self.add_special_tokens else "+no_special_tokens"
+        return f"{weights_identity(self._source)}{precision}{special}"
+
+    def refusal(self, prompt: Prompt, sampling: Sampling) -> str | None:
+        """Return why nothing can be drawn for a prompt, or None."""
+        loaded = self._load()
+        return _refusal(loaded, self._encode(loaded, [prompt.text])[0], sampling)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
+        """Yield batches of generations, every sample of every prompt that is not refused.
+
+        Raises:
+            MetamodelError: If the model cannot be loaded or gives logits that are no numbers.
+        """
+        return self.draw(requests_for_all(prompts, sampling), sampling)
+
+    def draw(self, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
+        """Yield batches of generations: the requested samples of prompts that are not refused, short prompts first."""
+        from metamodel.primaries.decoding import Row, decode, plan_batches
+        from metamodel.primaries.loading import quiet_transformers
+
+        loaded = self._load()
+        rows: list[Row] = []
+        sources: list[tuple[str, int]] = []
+        encoded = self._encode(loaded, [request.prompt.text for request in requests])
+        for request, tokens in zip(requests, encoded, strict=True):
+            if _refusal(loaded, tokens, sampling) is None:
+                for sample in request.samples:
+                    seed = generation_seed(run_seed=sampling.seed, prompt_id=request.prompt.id, sample=sample)
+                    rows.append(Row(prompt=tokens, seed=seed))
+                    sources.append((request.prompt.id, sample))
+        batches = plan_batches(
+            rows,
+            new_tokens=sampling.max_new_tokens,
+            batch_tokens=self.batch_tokens,
+            pads=loaded.abilities.pads,
+        )
+        for batch in batches:
+            taken = [rows[index] for index in batch]
+            with quiet_transformers():
+                decoded = decode(loaded.model, taken, sampling, end_ids=loaded.end_ids, abilities=loaded.abilities)
+            yield self._generations(loaded, taken, decoded, [sources[index] for index in batch], sampling)
+
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> FloatArray:
+        """Return the natural log-probability of each continuation after its prompt, without an end token, [n].
+
+        NaN where there is nothing to begin from, or prompt and continuation do not fit the model's context.
+        """
+        import numpy as np
+
+        from metamodel.primaries.loading import quiet_transformers
+        from metamodel.primaries.scoring import ScoredRow, continuation_logprobs
+
+        loaded = self._load()
+        starts = self._encode(loaded, prompts)
+        wholes = self._encode(loaded, [a + b for a, b in zip(prompts, continuations, strict=True)])
+        rows: dict[int, ScoredRow] = {}
+        for index, (start, whole) in enumerate(zip(starts, wholes, strict=True)):
+            tokens = whole
+            if whole[: len(start)] != start:  # the tokenizer merged across the border
+                tail = (
+                    loaded.encode([continuations[index]], add_special_tokens=False)[0] if continuations[index] else ()
+                )
+                tokens = start + tail
+            if start and len(tokens) <= (loaded.context_tokens or len(tokens)):
+                rows[index] = ScoredRow(tokens=tokens, n_prompt=len(start))
+        scores = np.full(len(prompts), np.nan)
+        with quiet_transformers():
+            scores[list(rows)] = continuation_logprobs(
+                loaded.model,
+                list(rows.values()),
+                batch_tokens=self.batch_tokens,
+                n_vocabulary=loaded.model.config.get_text_config(decoder=True).vocab_size,
+            )
+        return scores
+
+    @property
+    def _source(self) -> Source:
+        from metamodel.primaries.loading import Source, folder_stamp
+
+        return Source(
+            model=self.model,
+            revision=self.revision,
+            dtype=self.dtype,
+            device=self.device,
+            trust_remote_code=self.trust_remote_code,
+            stamp=folder_stamp(self.model),
+        )
+
+    def _load(self) -> LanguageModel:
+        from metamodel.primaries.loading import load_language_model
+
+        return load_language_model(self._source)
+
+    def _encode(self, loaded: LanguageModel, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        return loaded.encode(texts, add_special_tokens=self.add_special_tokens)
+
+    def _generations(
+        self,
+        loaded: LanguageModel,
+        rows: Sequence[Row],
+        decoded: Sequence[DecodedRow],
+        sources: Sequence[tuple[str, int]],
+        sampling: Sampling,
+    ) -> list[Generation]:
+        outputs = [item.token_ids[:-1] if item.finish_reason == "stop" else item.token_ids for item in decoded]
+        texts = loaded.decode([row.prompt for row in rows], outputs)
+        identity = self.identity
+        return [
+            Generation(
+                key=generation_key(primary_identity=identity, prompt_id=prompt_id, sampling=sampling, sample=sample),
+                prompt_id=prompt_id,
+                primary=self.model,
+                sample=sample,
+                seed=row.seed,
+                text=text,
+                token_ids=item.token_ids,
+                logprobs=item.logprobs,
+                finish_reason=item.finish_reason,
+            )
+            for row, item, text, (prompt_id, sample) in zip(rows, decoded, texts, sources, strict=True)
+        ]
+
+
+def _refusal(loaded: LanguageModel, tokens: Sequence[int], sampling: Sampling) -> str | None:
+    if not tokens:
+        return "the prompt has no token and the model has no start token"
+    limit = loaded.context_tokens
+    if limit is not None and len(tokens) + sampling.max_new_tokens > limit:
+        return (
+            f"the prompt has {len(tokens)} tokens, which with {sampling.max_new_tokens} new ones exceeds the model's "
+            f"context of {limit}"
+        )
+    return None

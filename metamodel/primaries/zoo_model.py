@@ -1,0 +1,77 @@
+"""The bundled tiny language models as primary models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from metamodel.types import FloatArray, Generation, Prompt, Sampling, generation_key
+from metamodel.zoo.catalog import check_name, zoo_folder
+
+if TYPE_CHECKING:
+    from metamodel.primaries.capabilities import DrawRequest
+    from metamodel.primaries.transformers_model import TransformersModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooModel:
+    """One of the models that come with metamodel: gpt2, gpt_neox, mamba2 or lstm.
+
+    Attributes:
+        model: Its name.
+        device: Torch device, or "auto": CUDA where there is one, else the CPU.
+        batch_tokens: Rows times positions in one batch; lower it when memory runs out. Changes no output.
+    """
+
+    model: str
+    device: str = "auto"
+    batch_tokens: int = 32768
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown name and a batch of nothing."""
+        check_name(self.model)
+        if self.batch_tokens < 1:
+            raise ValueError(f"batch_tokens is {self.batch_tokens}, must be at least 1")
+
+    @property
+    def identity(self) -> str:
+        """Name and hash of the weights."""
+        return f"zoo/{self._delegate.identity}"
+
+    def refusal(self, prompt: Prompt, sampling: Sampling) -> str | None:
+        """Return why nothing can be drawn for a prompt, or None."""
+        return self._delegate.refusal(prompt, sampling)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
+        """Yield batches of generations, every sample of every prompt that is not refused."""
+        return self._renamed(self._delegate.generate(prompts, sampling), sampling)
+
+    def draw(self, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
+        """Yield batches of generations, the requested samples of prompts that are not refused."""
+        return self._renamed(self._delegate.draw(requests, sampling), sampling)
+
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> FloatArray:
+        """Return the natural log-probability of each continuation after its prompt, [n]; NaN beyond the context."""
+        return self._delegate.score(prompts, continuations)
+
+    @property
+    def _delegate(self) -> TransformersModel:
+        from metamodel.primaries.transformers_model import TransformersModel
+
+        return TransformersModel(model=str(zoo_folder(self.model)), device=self.device, batch_tokens=self.batch_tokens)
+
+    def _renamed(self, batches: Iterator[list[Generation]], sampling: Sampling) -> Iterator[list[Generation]]:
+        # The folder's place on this machine must not reach the artifacts.
+        identity, name = self.identity, f"zoo/{self.model}"
+        for batch in batches:
+            yield [
+                replace(
+                    row,
+                    primary=name,
+                    key=generation_key(
+                        primary_identity=identity, prompt_id=row.prompt_id, sampling=sampling, sample=row.sample
+                    ),
+                )
+                for row in batch
+            ]

@@ -1,0 +1,86 @@
+"""Which models the zoo holds and where they lie."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metamodel.errors import MetamodelError, UnknownNameError, nearest_name_hint
+from metamodel.zoo.architectures import ZOO_NAMES, build_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TRAINING_RECORD = "training.json"
+
+_TITLES = {
+    "gpt2": "GPT-2: attention, learned positions",
+    "gpt_neox": "GPT-NeoX: attention, rotary positions (Pythia's architecture)",
+    "mamba2": "Mamba-2: state space model",
+    "lstm": "LSTM: recurrent",
+}
+
+
+def check_name(name: str) -> None:
+    """Raise UnknownNameError for a name that is not in ZOO_NAMES."""
+    if name not in ZOO_NAMES:
+        raise UnknownNameError(f"no zoo model is named {name!r}: {nearest_name_hint(name, ZOO_NAMES)}")
+
+
+def zoo_folder(name: str) -> Path:
+    """Return the Hugging Face folder of a bundled model.
+
+    Raises:
+        UnknownNameError: No zoo model has that name.
+        MetamodelError: The installation lacks the model's files.
+    """
+    check_name(name)
+    folder = Path(__file__).parent / "models" / name
+    if not (folder / "model.safetensors").is_file():
+        raise MetamodelError(
+            f"the zoo model {name} is missing from this installation: reinstall metamodel, or train it with "
+            f"`metamodel zoo train {name}`"
+        )
+    return folder
+
+
+def describe() -> list[dict[str, str | int | float]]:
+    """Return name, title, size and training of each bundled model, for tables."""
+    return [_describe(name) for name in ZOO_NAMES]
+
+
+def export_model(model: PreTrainedModel, folder: Path, *, record: dict[str, object] | None = None) -> Path:
+    """Write fp16 weights, config and tokenizer as a Hugging Face folder; return it.
+
+    Args:
+        model: A trained model.
+        folder: Made if missing.
+        record: How it was trained; written beside the weights.
+    """
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    half = copy.deepcopy(model)
+    half.train(mode=False)
+    half.to(dtype=torch.float16)
+    half.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    if record is not None:
+        (folder / TRAINING_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def _describe(name: str) -> dict[str, str | int | float]:
+    row: dict[str, str | int | float] = {"name": name, "architecture": _TITLES[name]}
+    try:
+        folder = zoo_folder(name)
+    except MetamodelError:
+        return row | {"bytes": 0}
+    row["bytes"] = (folder / "model.safetensors").stat().st_size
+    record = folder / TRAINING_RECORD
+    if record.is_file():
+        training = json.loads(record.read_text(encoding="utf-8"))
+        row |= {key: training[key] for key in ("parameters", "tokens", "final_loss") if key in training}
+    return row

@@ -1,0 +1,129 @@
+"""After training: a temperature and a shrinkage toward the training prior, fitted on validation prompts.
+
+Shapes: n = prompts, m = prompts with at least one label, c = outcomes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from metamodel.types import FloatArray, LabeledPrompts, Predictions
+from trainers.outcomes import cross_entropy_bits, kept_inside, outcome_shares, softmax
+
+LOWEST_TEMPERATURE = 0.125
+HIGHEST_TEMPERATURE = 16.0
+# What leaving the identity must gain over all validation prompts together: a handful of prompts cannot move it far.
+PENALTY_BITS = 2.0
+# Two numbers need no more prompts than these; the rest would only cost time.
+MOST_PROMPTS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The map p -> (1 - shrinkage) * softmax(log p / temperature) + shrinkage * prior.
+
+    Temperature: Guo et al., On Calibration of Modern Neural Networks (2017). The shrinkage is ours: out of distribution
+    a model may deserve no trust at all, and then 1 ("no better than the prior") is the right answer.
+
+    Attributes:
+        temperature: Above 1 flattens, below 1 sharpens.
+        shrinkage: Weight of the prior, from 0 to 1.
+    """
+
+    temperature: float = 1.0
+    shrinkage: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not give probabilities."""
+        if not LOWEST_TEMPERATURE <= self.temperature <= HIGHEST_TEMPERATURE:
+            raise ValueError(
+                f"temperature is {self.temperature}, must be from {LOWEST_TEMPERATURE} to {HIGHEST_TEMPERATURE}"
+            )
+        if not 0 <= self.shrinkage <= 1:
+            raise ValueError(f"shrinkage is {self.shrinkage}, must be from 0 to 1")
+
+    def apply(self, probabilities: FloatArray, prior: FloatArray) -> FloatArray:
+        """Return calibrated probabilities, [n, c], none of them 0 or 1.
+
+        Args:
+            probabilities: Predictions, [n, c].
+            prior: The training prior, [c].
+        """
+        inside = kept_inside(probabilities)
+        tempered = inside if self.temperature == 1 else softmax(np.log(inside) / self.temperature)
+        return kept_inside((1 - self.shrinkage) * tempered + self.shrinkage * prior)
+
+
+def fit_calibration(probabilities: FloatArray, prior: FloatArray, shares: FloatArray) -> Calibration:
+    """Return the calibration with the fewest validation bits, or the identity where there is no validation prompt.
+
+    Minimizes m * cross-entropy in bits + PENALTY_BITS * (log2(temperature)^2 + shrinkage). The penalty is ours.
+
+    Args:
+        probabilities: Uncalibrated predictions for the labeled validation prompts, [m, c].
+        prior: The training prior, [c], without zeros.
+        shares: Their outcome shares, [m, c].
+    """
+    from scipy.optimize import minimize
+
+    if not len(shares):
+        return Calibration()
+    kept = np.unique(np.linspace(0, len(shares) - 1, min(len(shares), MOST_PROMPTS)).astype(np.int64))
+    weight = len(shares) / len(kept)
+    log_inside, kept_shares = np.log(kept_inside(probabilities[kept])), shares[kept]
+
+    def penalized_bits(point: FloatArray) -> tuple[float, FloatArray]:
+        bits, gradient = _bits_and_gradient(point, log_inside, prior, kept_shares)
+        log2_temperature, shrinkage = float(point[0]), float(point[1])
+        penalty = PENALTY_BITS * (log2_temperature**2 + shrinkage)
+        slope = PENALTY_BITS * np.array([2 * log2_temperature, 1.0])
+        return weight * bits + penalty, weight * gradient + slope
+
+    bounds = [(math.log2(LOWEST_TEMPERATURE), math.log2(HIGHEST_TEMPERATURE)), (0.0, 1.0)]
+    # The mixture makes two valleys possible, one near the model and one near the prior.
+    starts = ((0.0, 0.05), (1.0, 0.5), (0.0, 0.95))
+    found = [minimize(penalized_bits, np.array(s), jac=True, bounds=bounds, method="L-BFGS-B") for s in starts]
+    points = [np.array([0.0, 0.0]), np.array([0.0, 1.0]), *(result.x for result in found)]
+    best = min(points, key=lambda point: penalized_bits(point)[0])
+    return Calibration(temperature=2.0 ** float(best[0]), shrinkage=float(best[1]))
+
+
+def fit_calibrations(
+    predictions: Predictions, priors: Mapping[str, FloatArray], validation: LabeledPrompts
+) -> dict[str, Calibration]:
+    """Return one calibration a behavior; the identity for one that validation has no label of.
+
+    Args:
+        predictions: Uncalibrated predictions for all validation prompts, [n, c] a behavior.
+        priors: Training priors, [c] a behavior.
+        validation: Prompts of training domains that were not fitted on.
+    """
+    calibrations = {}
+    for name, probabilities in predictions.items():
+        if name not in validation.labels:
+            calibrations[name] = Calibration()
+            continue
+        rows, shares = outcome_shares(validation.labels[name])
+        calibrations[name] = fit_calibration(probabilities[rows], priors[name], shares)
+    return calibrations
+
+
+def _bits_and_gradient(
+    point: FloatArray, log_inside: FloatArray, prior: FloatArray, shares: FloatArray
+) -> tuple[float, FloatArray]:
+    """Return total bits at (log2 temperature, shrinkage) and their two derivatives."""
+    temperature, shrinkage = 2.0 ** float(point[0]), float(point[1])
+    tempered = softmax(log_inside / temperature)
+    mixed = kept_inside((1 - shrinkage) * tempered + shrinkage * prior)
+    pull = -shares / mixed / math.log(2)  # [m, c]: derivative of the bits by each probability
+    mean_log = (tempered * log_inside).sum(axis=1, keepdims=True)
+    # d softmax(l / T) / d T = softmax * (mean l - l) / T^2, and d T / d log2 T = T * ln 2
+    by_log2_temperature = tempered * (mean_log - log_inside) / temperature * math.log(2)
+    gradient = np.array(
+        [(pull * (1 - shrinkage) * by_log2_temperature).sum(), (pull * (prior - tempered)).sum()], dtype=np.float64
+    )
+    return len(shares) * cross_entropy_bits(shares, mixed), gradient

@@ -1,0 +1,157 @@
+"""Multinomial logistic regression on outcome shares, fitted by scikit-learn, predicted row by row.
+
+Shapes: n = prompts, m = prompts with at least one label, d = features, s = outcomes seen in training, c = outcomes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metamodel.errors import DataError
+from metamodel.types import FloatArray
+from trainers.artifact import Artifact, Tensor
+from trainers.outcomes import softmax
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    Features: TypeAlias = csr_array[np.float64] | FloatArray
+
+_MOST_ITERATIONS = 300
+_TOLERANCE = 1e-3
+
+
+class LinearHead(NamedTuple):
+    """One behavior's regression.
+
+    Attributes:
+        outcomes: The outcomes that training had, rising, [s].
+        coefficients: [d, s].
+        intercepts: [s].
+    """
+
+    outcomes: NDArray[np.int32]
+    coefficients: NDArray[np.float32]
+    intercepts: NDArray[np.float32]
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact, index: int, *, n_features: int) -> LinearHead:
+        """Read the tensors that `tensors` named.
+
+        Raises:
+            DataError: One is missing or has another type or shape.
+        """
+        n_outcomes = len(list(artifact.spaces.values())[index].outcomes)
+        outcomes = artifact.indices(f"outcomes.{index}", (None,), below=n_outcomes)
+        return cls(
+            outcomes=outcomes.astype(np.int32),
+            coefficients=artifact.floats(f"coefficients.{index}", (n_features, len(outcomes))).astype(np.float32),
+            intercepts=artifact.floats(f"intercepts.{index}", (len(outcomes),)).astype(np.float32),
+        )
+
+    def tensors(self, index: int) -> dict[str, Tensor]:
+        """Return what an artifact keeps of behavior number `index`."""
+        return {
+            f"outcomes.{index}": self.outcomes,
+            f"coefficients.{index}": self.coefficients,
+            f"intercepts.{index}": self.intercepts,
+        }
+
+    def predict(self, features: Features, prior: FloatArray) -> FloatArray:
+        """Return probabilities, [n, c]: outcomes never seen in training keep their prior, the others share the rest."""
+        probabilities = np.tile(prior, (features.shape[0], 1))
+        if len(self.outcomes) > 1:
+            logits = rowwise_product(features, self.coefficients) + self.intercepts.astype(np.float64)
+            probabilities[:, self.outcomes] = softmax(logits) * prior[self.outcomes].sum()
+        return probabilities
+
+
+def fit_heads(features: Features, shares: FloatArray, strengths: Sequence[float]) -> Iterator[LinearHead]:
+    """Yield one head for each strength, each fit starting from the one before.
+
+    A prompt becomes one row an outcome that it showed, weighted by the outcome's share: scikit-learn knows only hard
+    labels, and the weighted rows have the same likelihood as the shares.
+
+    Args:
+        features: [m, d].
+        shares: [m, c].
+        strengths: scikit-learn's C, rising: the inverse of the penalty.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    rows, labels = np.nonzero(shares)
+    outcomes = np.unique(labels)
+    n_features = features.shape[1]
+    if len(outcomes) < 2 or not n_features:  # noqa: PLR2004 - one class leaves nothing to learn
+        intercepts = np.log(shares.sum(axis=0)[outcomes])
+        for _ in strengths:
+            yield _head(outcomes, np.zeros((n_features, len(outcomes))), intercepts)
+        return
+    expanded, weights = features[rows], shares[rows, labels]
+    model = LogisticRegression(warm_start=True, max_iter=_MOST_ITERATIONS, tol=_TOLERANCE)
+    for strength in strengths:
+        model.set_params(C=strength)
+        with warnings.catch_warnings():
+            # An unfinished fit is a valid, slightly more regularized model; the next strength goes on from it.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(expanded, labels, sample_weight=weights)
+        coefficients, intercepts = model.coef_.T, model.intercept_
+        if len(outcomes) == 2:  # noqa: PLR2004 - scikit-learn keeps one column for two classes
+            coefficients = np.hstack([np.zeros_like(coefficients), coefficients])
+            intercepts = np.concatenate([[0.0], intercepts])
+        yield _head(outcomes, coefficients, intercepts)
+
+
+def rowwise_product(features: Features, weights: NDArray[np.float32] | FloatArray) -> FloatArray:
+    """Return features @ weights, [n, d] @ [d, s], such that a row's result never depends on the other rows.
+
+    A BLAS chooses its order of summation by the shape of the whole batch; a sparse product sums each row by itself.
+    """
+    from scipy.sparse import csr_array
+
+    if isinstance(features, np.ndarray):
+        n, d = features.shape
+        columns = np.tile(np.arange(d), n)
+        features = csr_array((features.ravel(), columns, np.arange(0, n * d + 1, d) if d else np.zeros(n + 1)), (n, d))
+    product: FloatArray = np.asarray(features @ weights.astype(np.float64))
+    return product
+
+
+def require_positive(name: str, values: Sequence[float]) -> None:
+    """Refuse strengths that scikit-learn would refuse.
+
+    Raises:
+        ValueError: A value is not a finite number above 0.
+    """
+    if any(not 0 < value < float("inf") for value in values):
+        raise ValueError(f"{name} is {list(values)}, must be above 0 and finite")
+
+
+def read_heads(artifact: Artifact, *, n_features: int) -> dict[str, LinearHead]:
+    """Return the head of each behavior.
+
+    Raises:
+        DataError: A tensor is missing or has another type or shape.
+    """
+    heads = {
+        name: LinearHead.from_artifact(artifact, index, n_features=n_features)
+        for index, name in enumerate(artifact.spaces)
+    }
+    for name, head in heads.items():
+        if (head.coefficients.size and not n_features) or (abs(head.coefficients) > 1e30).any():  # noqa: PLR2004 - sums stay finite
+            raise DataError(f"weights.safetensors: coefficients of {name} are too large to sum: train again")
+    return heads
+
+
+def _head(outcomes: NDArray[np.int64], coefficients: FloatArray, intercepts: FloatArray) -> LinearHead:
+    return LinearHead(
+        outcomes=outcomes.astype(np.int32),
+        coefficients=np.ascontiguousarray(coefficients, dtype=np.float32),
+        intercepts=np.ascontiguousarray(intercepts, dtype=np.float32),
+    )
