@@ -201,8 +201,8 @@ def entropy_bias_bits(shares: FloatArray) -> float:
     Args:
         shares: Empirical distribution of each labeled prompt, [m, c].
 
-    >>> round(entropy_bias_bits(np.eye(2)[[0, 1] * 50]), 6) == round(1 / (200 * np.log(2)), 6)
-    True
+    >>> round(entropy_bias_bits(np.eye(2)[[0, 1] * 50]) * 200 * float(np.log(2)), 9)
+    1.0
     """
     mean = shares.mean(axis=0)
     seen = mean > 0

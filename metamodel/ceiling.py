@@ -55,9 +55,9 @@ def noise_ceiling(
 
     Interval for binary labels: all values of I(F; X) whose likelihood ratio against the best mixing distribution of
     probabilities, any shape at all, stays below a quantile of F(1, n - 1) (Owen, *Empirical Likelihood*, 2001; see
-    `metamodel.mixture_bounds`). It shrinks with n to the sharp bounds that k samples a prompt allow, not to a point. The
-    quantile is the 95 % one at the upper end and the 97.5 % one at the lower: where all prompts share one probability,
-    the ratio has a longer tail than F (its 95 % point was at most 5.0 in simulation, k from 2 to 60).
+    `metamodel.mixture_bounds`). It shrinks with n to the sharp bounds that k samples a prompt allow, not to a point.
+    The quantile is the 95 % one at the upper end and the 97.5 % one at the lower: where all prompts share one
+    probability, the ratio has a longer tail than F (its 95 % point was at most 5.0 in simulation, k from 2 to 60).
 
     Interval for c > 2: H(F given X) is at most the leave-one-sample-out cross-entropy of the Dirichlet prior's
     predictions. It is at least the plug-in mean entropy (Jensen), and at least what the collision probability
@@ -82,7 +82,7 @@ def noise_ceiling(
 
     >>> ceiling = noise_ceiling(np.array([[5, 0], [0, 5]] * 100))
     >>> [round(bits, 2) for bits in (ceiling.low_bits, ceiling.bits, ceiling.high_bits)]
-    [0.98, 1.0, 1.0]
+    [0.97, 1.0, 1.0]
     >>> noise_ceiling(np.array([[1, 0], [0, 1]])) is None
     True
     """

@@ -186,16 +186,25 @@ def zoo_ls(*, as_json: AsJson = False) -> None:
 @zoo_app.command("train")
 def zoo_train(
     name: Annotated[str, typer.Argument(help="Name as `zoo ls` shows it.")],
-    directory: Annotated[Path | None, typer.Option(help="Where checkpoints and the model go.")] = None,
-    n_tokens: Annotated[
-        int | None, typer.Option(help="Training tokens; the bundled model's own number without.")
+    directory: Annotated[
+        Path | None, typer.Option(help="Where checkpoint, log and model go; runs/zoo/NAME without.")
     ] = None,
+    n_tokens: Annotated[int | None, typer.Option(help="Tokens to read; as many as the bundled model without.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
+    *,
+    quiet: Quiet = False,
 ) -> None:
-    """Train a bundled primary model from scratch; resumes from its last checkpoint."""
+    """Train a bundled primary model from scratch; goes on from its last checkpoint."""
+    from metamodel.zoo.catalog import check_name
     from metamodel.zoo.training import train_zoo_model
 
-    raise NotImplementedError(train_zoo_model, name, directory, n_tokens, seed)
+    check_name(name)
+
+    def show(record: dict[str, object]) -> None:
+        typer.echo("  ".join(f"{key} {value}" for key, value in record.items()), err=True)
+
+    target = directory or Path("runs/zoo") / name
+    typer.echo(train_zoo_model(name, target, n_tokens=n_tokens, seed=seed, report=None if quiet else show))
 
 
 def main() -> None:
@@ -230,9 +239,16 @@ def _run_stages(
         if as_json:
             typer.echo(text, nl=False)
             return
+        from metamodel.comparisons import comparisons_from_json
+        from metamodel.report.baselines import baseline_names
         from metamodel.report.terminal import summary_table
 
-        stdout_console().print(summary_table(rows_from_json(text)))
+        table = summary_table(
+            rows_from_json(text),
+            baselines=baseline_names(config),
+            comparisons=comparisons_from_json(directory.read_text("comparisons.json")),
+        )
+        stdout_console().print(table)
     typer.echo(f"{directory.path}/report.html" if "report" in stages else directory.path)
 
 

@@ -1,6 +1,7 @@
 """What a report draws of predicted probabilities: reliability in bins, and risk against coverage.
 
-Shapes in this file: n = prompts, m = prompts with at least one label, c = outcomes, b = bins that hold a prompt, t = points.
+Shapes in this file: n = prompts, m = prompts with at least one label, c = outcomes, b = bins that hold a prompt, t =
+points.
 
 Every prompt counts equally; one with mixed labels counts fractionally (`metamodel.metrics`).
 """

@@ -91,8 +91,7 @@ def _judge(run: RunDirectory, metamodel: str, split: Split, fits: Sequence[Fit])
     """Let the fold's metamodels predict the prompts that they were not fitted on."""
     parts: list[Predictions] = []
     for fit in fits:
-        with run.metamodel_folder(fit.name) as folder:
-            fitted = load_metamodel(folder)
+        fitted = load_metamodel(run.metamodel_folder(fit.name))
         judged = fit.dataset.prompts.take(fit.fold.test)
         predictions = fitted.predict(judged.texts, domains=judged.domains)
         missing = [name for name in judged.labels if name not in predictions]

@@ -21,8 +21,8 @@ from metamodel.types import FloatArray, IntArray
 
 # A metamodel must never say "impossible" about something that happens: its cross-entropy would be infinite, which no
 # mean, interval or JSON file can carry. Such a label costs 40 bits instead, so it still shows in every mean. The rest
-# of the distribution keeps its probabilities; it then sums to at most 1 + c * 2^-40, and the cross-entropy is understated
-# by less than c * 1.4e-12 bits.
+# of the distribution keeps its probabilities; it then sums to at most 1 + c * 2^-40, and the cross-entropy is
+# understated by less than c * 1.4e-12 bits.
 FLOOR_BITS: Final = 40
 PROBABILITY_FLOOR: Final = 2.0**-FLOOR_BITS
 

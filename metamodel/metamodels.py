@@ -21,7 +21,7 @@ def load_metamodel(folder: str | Path) -> Metamodel:
     path = Path(folder)
     try:
         spec = json.loads((path / "spec.json").read_text(encoding="utf-8"))
-        kind = spec["trainer"]["kind"]
+        kind = spec["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a saved metamodel: its spec.json cannot be read ({error})") from error
     trainer = cast("type[Trainer]", component_class("trainers", str(kind)))

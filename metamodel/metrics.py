@@ -4,9 +4,9 @@ Ground floor: pure functions over (counts, probabilities), never logits.
 
 Shapes in this file: n = prompts, m = prompts with at least one label, c = outcomes, t = distinct predictions.
 
-Every prompt counts equally. A prompt with mixed labels counts fractionally: if a quarter of its samples are "yes", it is a
-quarter of a positive and three quarters of a negative. That equals scikit-learn's metrics over all samples with weight one
-over the prompt's number of samples. What is undefined is None, never NaN.
+Every prompt counts equally. A prompt with mixed labels counts fractionally: if a quarter of its samples are "yes", it
+is a quarter of a positive and three quarters of a negative. That equals scikit-learn's metrics over all samples with
+weight one over the prompt's number of samples. What is undefined is None, never NaN.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def auprc(counts: IntArray, probabilities: FloatArray) -> float | None:
 def brier(counts: IntArray, probabilities: FloatArray) -> float | None:
     """Return the Brier score: the mean squared error of the probabilities.
 
-    Source: Brier (1950). Binary: mean of (q(yes) - f)^2, from 0 to 1, as scikit-learn's brier_score_loss. For c > 2: mean
-    over labels of the sum over outcomes of (q_j - [f = j])^2, from 0 to 2, Brier's own definition; a binary label would
-    give twice the binary value.
+    Source: Brier (1950). Binary: mean of (q(yes) - f)^2, from 0 to 1, as scikit-learn's brier_score_loss. For c > 2:
+    mean over labels of the sum over outcomes of (q_j - [f = j])^2, from 0 to 2, Brier's own definition; a binary label
+    would give twice the binary value.
 
     Args:
         counts: How often each outcome was drawn for each prompt, [n, c].
@@ -104,10 +104,10 @@ def ece(counts: IntArray, probabilities: FloatArray, *, n_bins: int = DEFAULT_BI
     """Return the expected calibration error in equal-width bins.
 
     Formula: sum over bins of weight * |mean prediction - observed frequency| (Guo et al., 2017). Binary: of the
-    probability of "yes". For c > 2: of the largest probability, against how often its outcome came (top label); of equal
-    ones the first. Bins are [0, 1/b), [1/b, 2/b), ..., [1 - 1/b, 1], as torchmetrics' calibration_error with norm "l1" but
-    that a prediction of exactly 1 is in the last bin and not in one of its own. The estimate is biased upwards where bins
-    hold few prompts.
+    probability of "yes". For c > 2: of the largest probability, against how often its outcome came (top label); of
+    equal ones the first. Bins are [0, 1/b), [1/b, 2/b), ..., [1 - 1/b, 1], as torchmetrics' calibration_error with norm
+    "l1" but that a prediction of exactly 1 is in the last bin and not in one of its own. The estimate is biased upwards
+    where bins hold few prompts.
 
     Args:
         counts: How often each outcome was drawn for each prompt, [n, c].

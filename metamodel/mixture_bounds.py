@@ -30,7 +30,7 @@ _CENTERING: Final = 0.1
 _TO_BOUNDARY: Final = 0.99
 _MAX_STEPS: Final = 60
 # The search over the likelihood's weight; the bound's error is of second order in the gap.
-_WEIGHT_GAP: Final = 2e-3
+_WEIGHT_GAP: Final = 3e-3
 _WEIGHT_STEP: Final = 1.5
 _MAX_WEIGHTS: Final = 14
 _DESCENT_GAP: Final = 5e-4
@@ -162,7 +162,7 @@ def _constrained(objective: _Objective, *, floor: float, start: float) -> _Peak:
     Each weight of the likelihood gives an upper bound, max over masses of objective + weight (log-likelihood - floor);
     the least one over weights, a convex search in one dimension, is the maximum (Boyd and Vandenberghe, section 5.4).
     """
-    log_weight, low, high = float(np.log(start)), -np.inf, np.inf
+    log_weight, below, above = float(np.log(start)), None, None
     least = _Peak(np.zeros(0), np.inf, start)
     for _ in range(_MAX_WEIGHTS):
         weight = float(np.exp(log_weight))
@@ -173,11 +173,16 @@ def _constrained(objective: _Objective, *, floor: float, start: float) -> _Peak:
         room = objective.likelihood.log_likelihood(peak.masses) - floor
         if weight * abs(room) < _WEIGHT_GAP:
             break
-        low, high = (low, log_weight) if room > 0 else (log_weight, high)
-        if np.isfinite(low) and np.isfinite(high):
-            log_weight = (low + high) / 2
+        if room > 0:
+            above = (log_weight, room)
         else:
+            below = (log_weight, room)
+        if above is None or below is None:
             log_weight += _WEIGHT_STEP if room < 0 else -_WEIGHT_STEP
+        else:
+            # The secant, kept off the bracket's ends, where it would creep.
+            share = float(np.clip(below[1] / (below[1] - above[1]), 0.15, 0.85))
+            log_weight = below[0] + share * (above[0] - below[0])
     return least
 
 

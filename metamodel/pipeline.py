@@ -71,5 +71,5 @@ def run_stages(
                 else:
                     from metamodel.report.stage import report
 
-                    report(directory, config)
+                    report(directory, config, on_progress=on_progress)
     return directory

@@ -1,6 +1,7 @@
 """Refinement: the part of the cross-entropy that no recalibration removes.
 
-Shapes in this file: m = prompts with at least one label, c = outcomes, s = outcomes that occur, t = distinct predictions.
+Shapes in this file: m = prompts with at least one label, c = outcomes, s = outcomes that occur, t = distinct
+predictions.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ _DECREMENT_BITS: Final = 1e-12
 def refinement_bits(counts: IntArray, probabilities: FloatArray) -> float | None:
     """Return the cross-entropy after the best recalibration on the evaluated split itself.
 
-    The cross-entropy is refinement plus miscalibration (Murphy, 1973; Broecker, 2009); miscalibration is what a map of the
-    predictions alone would gain: cross-entropy less refinement, never negative. Refinement never exceeds H(F) either, since
-    a constant is such a map; H(F) less refinement is the discrimination.
+    The cross-entropy is refinement plus miscalibration (Murphy, 1973; Broecker, 2009); miscalibration is what a map of
+    the predictions alone would gain: cross-entropy less refinement, never negative. Refinement never exceeds H(F)
+    either, since a constant is such a map; H(F) less refinement is the discrimination.
 
     Binary: the best isotonic map, by pool-adjacent-violators, which needs no bins (Dimitriadis, Gneiting and Jordan,
     *Stable reliability diagrams*, 2021: the CORP decomposition). It minimizes every proper score among rising maps.
@@ -33,8 +34,8 @@ def refinement_bits(counts: IntArray, probabilities: FloatArray) -> float | None
     constant (0, 1) are in it. Outcomes that never occur are left out. As richer maps exist, this is an upper bound on
     refinement.
 
-    Fitted on the labels that it is scored on, refinement is a little too low: for binary labels a useless prediction of n
-    distinct values seems to discriminate by some bits that vanish like log(n) / n.
+    Fitted on the labels that it is scored on, refinement is a little too low: for binary labels a useless prediction of
+    n distinct values seems to discriminate by some bits that vanish like log(n) / n.
 
     Args:
         counts: How often each outcome was drawn for each prompt, [n, c].

@@ -149,8 +149,8 @@ class PrimaryScorer:
     def _mean(self, blank: MetricsRow, scored: Sequence[ScoredDomain]) -> MetricsRow:
         """Return the mean over domains: each domain counts once, whatever its number of prompts.
 
-        A figure that is undefined in some domains is the mean over the others. The ceiling's interval is the mean of the
-        domains' interval ends, which is at least as wide as an interval of the mean.
+        A figure that is undefined in some domains is the mean over the others. The ceiling's interval is the mean of
+        the domains' interval ends, which is at least as wide as an interval of the mean.
         """
         present = [one for one in scored if one.row.n_prompts]
         row = replace(

@@ -101,10 +101,6 @@ def train(
 
 def _fingerprint(fit: Fit, config: RunConfig) -> str:
     """Return a hash of all that determines the fit."""
-    entries = config.resolved["metamodels"]
-    specs = (
-        {str(entry["name"]): entry for entry in entries if isinstance(entry, dict)} if isinstance(entries, list) else {}
-    )
     prompts = fit.dataset.prompts
     parts = [str(config.specs("metamodels")[fit.metamodel]), str(config.seed)]
     for rows in (fit.fold.train, fit.fold.validation):

@@ -17,6 +17,7 @@ GROUND_FLOOR = {
     "metamodel.protocols",
     "metamodel.text",
     "metamodel.information",
+    "metamodel.loops",
     "metamodel.metrics",
 }
 

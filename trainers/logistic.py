@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Features: TypeAlias = csr_array[np.float64] | FloatArray
 
 _MOST_ITERATIONS = 300
-_TOLERANCE = 1e-3
 
 
 class LinearHead(NamedTuple):
@@ -94,7 +93,7 @@ def fit_heads(features: Features, shares: FloatArray, strengths: Sequence[float]
             yield _head(outcomes, np.zeros((n_features, len(outcomes))), intercepts)
         return
     expanded, weights = features[rows], shares[rows, labels]
-    model = LogisticRegression(warm_start=True, max_iter=_MOST_ITERATIONS, tol=_TOLERANCE)
+    model = LogisticRegression(warm_start=True, max_iter=_MOST_ITERATIONS)
     for strength in strengths:
         model.set_params(C=strength)
         with warnings.catch_warnings():

@@ -30,7 +30,7 @@ class GrowingLayer(DynamicLayer):
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         """Take over a layer's content."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # transformers leaves it untyped
         self.lazy_initialization(keys, values)
         self.keys, self.values = keys, values
         self._buffers = (keys, values)

@@ -1,4 +1,4 @@
-"""Which prompts the report shows: for each behavior the surest predictions and the greatest surprises, not the nicest."""
+"""Which prompts the report shows: the surest predictions and the greatest surprises of each behavior."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metamodel.information import prompt_cross_entropies_bits
+from metamodel.loops import find_loop
 from metamodel.report.inputs import PromptExample
 from metamodel.types import FloatArray, IntArray, LabelTable
 
@@ -52,6 +53,8 @@ def pick_examples(judged: Judged, generations: pd.DataFrame) -> Iterator[PromptE
     for row in _interesting_rows(judged.labels.counts, judged.probabilities):
         drawn = by_prompt.get_group(judged.prompt_ids[row])
         codes = judged.labels.codes[row][: len(drawn)]
+        output = str(drawn["text"].iloc[0])
+        loop = find_loop(output)
         yield PromptExample(
             prompt=str(drawn["prompt"].iloc[0]),
             domain=str(drawn["domain"].iloc[0]),
@@ -60,7 +63,8 @@ def pick_examples(judged: Judged, generations: pd.DataFrame) -> Iterator[PromptE
             metamodel=judged.metamodel,
             probabilities=dict(zip(outcomes, judged.probabilities[row].tolist(), strict=True)),
             labels=[outcomes[code] if code >= 0 else None for code in codes],
-            output=str(drawn["text"].iloc[0]),
+            output=output,
+            loop=(loop.onset, loop.period) if loop else None,
         )
 
 

@@ -79,6 +79,7 @@ def render_report(inputs: ReportInputs, *, charts: Sequence[Chart] | None = None
             style=_trusted(style),
             script=_trusted(script),
             headlines=_headlines(lines),
+            has_held_out=any(line.split == "held_out_domain" for line in lines),
             overview=_overview(inputs),
             parts=[
                 _part(inputs, primary=primary, position=position, lines=lines, charts=drawn)

@@ -17,6 +17,7 @@ from metamodel.comparisons import comparisons_from_json
 from metamodel.curves import reliability_bins, risk_coverage_curve
 from metamodel.dataset import current_generations, read_datasets
 from metamodel.metric_rows import MetricsRow, Split, best_row, mean_rows, rows_from_json, select
+from metamodel.report.baselines import baseline_names
 from metamodel.report.charts import draw_charts
 from metamodel.report.examples import Judged, pick_examples
 from metamodel.report.inputs import PromptExample, ReliabilityCurve, ReportInputs, RiskCoverageCurve
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from metamodel.config import RunConfig
     from metamodel.console import OnProgress
     from metamodel.store.run_directory import RunDirectory
-
-# Kinds of trainers that use nothing a person would call a model of the text.
-BASELINE_KINDS = ("base_rate", "domain_tag", "prompt_length")
 
 
 def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | None = None) -> None:
@@ -74,16 +72,11 @@ def report_inputs(run: RunDirectory, config: RunConfig) -> ReportInputs:
         rows=rows,
         baselines=baseline_names(config),
         reliability=[_reliability(split, one) for split, one in binary],
-        risk_coverage=[curve for split, one in binary if (curve := _risk_coverage(split, one)) is not None],
+        risk_coverage=[_risk_coverage(split, one) for split, one in binary],
         examples=examples,
         notes=[*undefined_cells(rows), *_error_notes(run)],
         comparisons=comparisons_from_json(run.read_text("comparisons.json")),
     )
-
-
-def baseline_names(config: RunConfig) -> list[str]:
-    """Return the names of the config's metamodels that are baselines."""
-    return [name for name, spec in config.specs("metamodels").items() if spec["kind"] in BASELINE_KINDS]
 
 
 def _judged(run: RunDirectory, config: RunConfig) -> Iterator[tuple[Split, Judged]]:
@@ -134,10 +127,8 @@ def _reliability(split: Split, judged: Judged) -> ReliabilityCurve:
     )
 
 
-def _risk_coverage(split: Split, judged: Judged) -> RiskCoverageCurve | None:
+def _risk_coverage(split: Split, judged: Judged) -> RiskCoverageCurve:
     curve = risk_coverage_curve(judged.labels.counts, judged.probabilities)
-    if curve is None:
-        return None
     return RiskCoverageCurve(
         metamodel=judged.metamodel,
         behavior=judged.behavior,

@@ -79,13 +79,14 @@ def _inline(root: ET.Element) -> None:
 
 
 def _set_property(element: ET.Element, key: str, value: str) -> None:
-    if key == "font":
+    """Set one property, but for the font's name: the page is set in the reader's own."""
+    if key == "font":  # before matplotlib 3.11, one shorthand for size, weight and name
         size = _FONT_SIZE.search(value)
         if size:
             element.set("font-size", size.group(1))
         if "bold" in value or re.search(r"\b[67]00\b", value):
             element.set("font-weight", "600")
-    else:
+    elif key != "font-family":
         element.set(key, value)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def _rms_norm(hidden: Tensor, norm: Mamba2RMSNorm) -> Tensor:
 
 
 def decayed_scores(log_decay: Tensor, scores: Tensor) -> Tensor:
-    """Return scores[b, i, j] * exp(log_decay[b, h, i] - log_decay[b, h, j]), [b, h, t, t], for scores zero where j > i."""
-    weights: Tensor = _DecayedScores.apply(log_decay, scores)  # type: ignore[no-untyped-call] # torch has no annotations
+    """Return scores[b, i, j] * exp(log_decay[b, h, i] - log_decay[b, h, j]), [b, h, t, t]; scores are 0 where j > i."""
+    weights: Tensor = _DecayedScores.apply(log_decay, scores)  # type: ignore[no-untyped-call] # not in torch
     return weights
 
 

@@ -1,8 +1,8 @@
 """Muon for hidden matrices and AdamW for the rest, behind one small interface.
 
-Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/) orthogonalizes the momentum of each matrix. Tried
-on GPT-2 here, it reached after 0.7 million tokens a loss (1.76) that AdamW had not reached after 1.6 million (1.85). Its
-steps are scaled to AdamW's (Liu et al., *Muon is Scalable for LLM Training*, 2025), so that both share one learning rate.
+Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/) orthogonalizes the momentum of each matrix.
+Tried on GPT-2 here, it reached after 0.7 million tokens a loss (1.76) that AdamW had not reached after 1.6 million
+(1.85). Its steps are scaled to AdamW's (Liu et al., *Muon is Scalable for LLM Training*, 2025): both share one rate.
 `torch.optim.Muon` differs in precision: it iterates in bfloat16, matrix by matrix, which is slower on a CPU.
 """
 

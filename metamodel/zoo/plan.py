@@ -18,8 +18,8 @@ class TrainingPlan:
         learning_rate: Peak.
         tokens_per_batch: Most tokens a step.
         warmup_tokens: Tokens over which the learning rate rises.
-        decay_tokens: Tokens over which it falls to zero at the end. Until then neither this nor n_tokens changes anything,
-            so that a run may still be made longer or shorter.
+        decay_tokens: Tokens over which it falls to zero at the end. Until then neither this nor n_tokens changes
+            anything, so that a run may still be made longer or shorter.
         weight_decay: Of the matrices that Muon updates.
         max_gradient_norm: Longer gradients are shortened to this.
     """

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from featurizers.degeneration import Loop, RepetitionLoop, find_loop
+from featurizers.degeneration import RepetitionLoop
+from metamodel.loops import Loop, find_loop
 from metamodel.text import text_batch
 
 

@@ -17,6 +17,7 @@ from metamodel.report.charts import draw_charts
 from metamodel.report.inputs import ReliabilityCurve, ReportInputs, RiskCoverageCurve
 from metamodel.report.palette import looks
 from metamodel.report.plots import write_plots
+from metamodel.report.svg import _inline
 
 NewRow = Callable[..., MetricsRow]
 
@@ -168,3 +169,20 @@ def test_looks_tell_metamodels_apart() -> None:
     found = looks([f"m{i}" for i in range(12)] + ["base_rate", "domain_tag"], baselines=["base_rate", "domain_tag"])
     assert len({(look.color, look.marker) for look in found.values()}) == 14
     assert not {look.color for look in found.values() if look.is_baseline} & {found[f"m{i}"].color for i in range(12)}
+
+
+@pytest.mark.parametrize(
+    ("style", "attributes"),
+    [
+        (
+            "font: 600 10px 'DejaVu Sans'; fill: #010203",
+            {"font-size": "10", "font-weight": "600", "fill": "currentColor"},
+        ),
+        ("font-size: 8.5px; font-family: 'DejaVu Sans'; stroke: #0a6ebd", {"font-size": "8.5px", "stroke": "#0a6ebd"}),
+    ],
+)
+def test_styles_become_attributes_whichever_matplotlib_wrote_them(style: str, attributes: dict[str, str]) -> None:
+    """The shorthand of older releases and the single properties of newer ones give the same plain attributes."""
+    element = ET.Element("text", {"style": style})
+    _inline(element)
+    assert element.attrib == attributes

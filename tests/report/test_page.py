@@ -173,6 +173,8 @@ def test_headlines_and_rule_follow_what_was_compared(small_inputs: ReportInputs)
     page = render_report(small_inputs)
     assert '<span class="verdict good">1 of 1</span> beat every baseline' in page
     assert "a strict rule" in page
+    pooled = [replace(one, split="in_distribution") for one in small_inputs.rows]
+    assert '<h2 id="headline">In distribution</h2>' in render_report(replace(small_inputs, rows=pooled))
     difference = PairedDifference(
         metamodel="bag", rival="base_rate", behavior="correct", primary="gpt2", split="held_out_domain",
         difference_bits=0.4, low_bits=0.3, high_bits=0.5,
