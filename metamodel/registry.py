@@ -6,7 +6,7 @@ import inspect
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args, get_type_hints
 
 from metamodel.errors import MetamodelError, UnknownNameError, nearest_name_hint
 
@@ -50,6 +50,7 @@ def component_fields(component: type) -> dict[str, str]:
     >>> component_fields(component_class("featurizers", "truncated"))
     {}
     """
+    hints = get_type_hints(component)
     described = {}
     for field in fields(component):
         if not field.init:
@@ -58,5 +59,6 @@ def component_fields(component: type) -> dict[str, str]:
         if field.default_factory is not MISSING:
             default = field.default_factory()
         required = field.default is MISSING and field.default_factory is MISSING
-        described[field.name] = f"{field.type}, required" if required else f"{field.type} = {default!r}"
+        written = inspect.formatannotation(hints[field.name]).replace("typing.", "")
+        described[field.name] = f"{written}, required" if required else f"{written} = {default!r}"
     return described

@@ -84,7 +84,7 @@ def train(
             continue
         trainer = config.metamodels[fit.metamodel]
         context = FitContext(
-            directory=run.local_path / "logs" if run.local_path else None,
+            directory=run.local_path / "logs" / fit.name if run.local_path else None,
             logger=config.logger,
             progress=progress,
             seed=config.seed,

@@ -7,7 +7,6 @@ import pytest
 
 from metamodel import bootstrap
 from metamodel.bootstrap import (
-    Interval,
     bootstrap_means,
     bootstrap_weights,
     entropy_bias_bits,
@@ -60,7 +59,7 @@ def test_reduction_interval_agrees_with_a_loop_over_resampled_prompts() -> None:
     rng = np.random.default_rng(1)
     labeled = np.flatnonzero(counts.sum(axis=1))
     draws = []
-    for _ in range(4000):
+    for _ in range(1500):
         rows = rng.choice(labeled, size=len(labeled))
         draws.append(reduction_bits(counts[rows], probabilities[rows]))
     values = np.array(draws, dtype=np.float64)
@@ -68,10 +67,10 @@ def test_reduction_interval_agrees_with_a_loop_over_resampled_prompts() -> None:
     corrected = center + (values - center) * np.sqrt(n / (n - 1))
     corrected += 2 * entropy_bias_bits(empirical_distributions(counts))
     expected = np.quantile(corrected, percentile_levels(n - 1))
-    interval = reduction_interval(counts, probabilities, n_draws=4000)
+    interval = reduction_interval(counts, probabilities, n_draws=1500)
     assert interval is not None
     assert interval.value == pytest.approx(reduction_bits(counts, probabilities), rel=1e-12)
-    np.testing.assert_allclose([interval.low, interval.high], expected, atol=0.02)
+    np.testing.assert_allclose([interval.low, interval.high], expected, atol=0.03)
 
 
 def test_entropy_bias_is_millers_for_single_labels_and_smaller_for_clusters() -> None:
@@ -88,24 +87,24 @@ def test_entropy_bias_is_millers_for_single_labels_and_smaller_for_clusters() ->
 
 @pytest.mark.parametrize("n_prompts", [40, 200])
 def test_reduction_interval_covers_the_planted_information(n_prompts: int) -> None:
-    """Of 95 % intervals at least 92 % hold the population's bits, in 400 simulated studies."""
+    """Of 95 % intervals at least 92 % hold the population's bits, in 200 simulated studies."""
     hits = 0
-    for seed in range(400):
-        interval = reduction_interval(*planted(n_prompts, seed), n_draws=400, seed=seed)
+    for seed in range(200):
+        interval = reduction_interval(*planted(n_prompts, seed), n_draws=300, seed=seed)
         assert interval is not None
         hits += interval.low <= PLANTED_BITS <= interval.high
-    assert 0.92 <= hits / 400 <= 0.99
+    assert 0.92 <= hits / 200 <= 0.99
 
 
 def test_macro_interval_covers_the_mean_over_domains_of_unequal_size() -> None:
     """Resampling inside domains covers their unweighted mean, however unequal they are."""
     hits = 0
-    for seed in range(300):
+    for seed in range(120):
         domains = [planted(n_prompts, 3 * seed + part) for part, n_prompts in enumerate((30, 60, 300))]
         interval = macro_reduction_interval(domains, n_draws=300, seed=seed)
         assert interval is not None
         hits += interval.low <= PLANTED_BITS <= interval.high
-    assert 0.91 <= hits / 300 <= 0.99
+    assert 0.91 <= hits / 120 <= 0.99
 
 
 def test_paired_difference_covers_its_truth_and_is_tighter_than_two_intervals() -> None:
@@ -116,7 +115,7 @@ def test_paired_difference_covers_its_truth_and_is_tighter_than_two_intervals() 
     right = np.column_stack([1 - yes, yes])
     truth = float((right * np.log2(right / wrong)).sum(axis=1).mean())
     hits = 0
-    for seed in range(300):
+    for seed in range(120):
         counts, own = planted(200, seed)
         rival = planted(200, seed, error=0.7)[1]
         difference = paired_difference_interval(counts, own, rival, n_draws=300, seed=seed)
@@ -125,7 +124,7 @@ def test_paired_difference_covers_its_truth_and_is_tighter_than_two_intervals() 
         assert single is not None
         assert difference.high - difference.low < single.high - single.low
         hits += difference.low <= truth <= difference.high
-    assert 0.91 <= hits / 300 <= 0.99
+    assert 0.91 <= hits / 120 <= 0.99
 
 
 def test_difference_is_the_difference_of_reductions_and_changes_sign_with_the_sides() -> None:
@@ -166,7 +165,9 @@ def test_shuffled_labels_hold_zero() -> None:
 def test_interval_contains_its_value_when_labels_never_vary() -> None:
     """One class and a constant prediction leave nothing to resample: all three numbers are the same."""
     interval = reduction_interval(np.array([[3, 0]] * 10), np.array([[0.5, 0.5]] * 10))
-    assert interval == Interval(low=-1.0, value=-1.0, high=-1.0)
+    assert interval is not None
+    assert interval.low <= interval.value <= interval.high
+    assert [interval.low, interval.high] == pytest.approx([-1.0, -1.0], abs=1e-12)
 
 
 def test_a_single_prompt_has_no_interval() -> None:

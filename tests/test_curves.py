@@ -30,7 +30,7 @@ def test_reliability_bins_add_up_to_the_calibration_error() -> None:
 
 
 def test_reliability_intervals_are_wilsons() -> None:
-    """scipy gives the same ends for single labels, which are whole numbers of hits."""
+    """The ends are those of scipy for single labels, which are whole numbers of hits."""
     counts = np.array([[1, 0]] * 7 + [[0, 1]] * 5)
     bins = reliability_bins(counts, np.tile([0.5, 0.5], (12, 1)))
     expected = binomtest(5, 12).proportion_ci(method="wilson")

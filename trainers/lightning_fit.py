@@ -164,12 +164,15 @@ def fit_network(
             enable_model_summary=False,
             log_every_n_steps=1,
             num_sanity_val_steps=0,
+            limit_val_batches=None if validation is not None else 0,
             gradient_clip_val=1.0,
             default_root_dir=context.directory,
         )
-        trainer.fit(BagTraining(network, schedule), train, validation)
-    if isinstance(logger, WandbLogger):
-        logger.experiment.finish(quiet=True)
+        try:
+            trainer.fit(BagTraining(network, schedule), train, validation or [])
+        finally:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish()
 
 
 def _logger(context: FitContext) -> Logger | None:
@@ -178,9 +181,7 @@ def _logger(context: FitContext) -> Logger | None:
         return None
     context.directory.mkdir(parents=True, exist_ok=True)
     if context.logger == "wandb":
-        return WandbLogger(
-            name=context.name, project="metamodel", save_dir=context.directory, log_model=False, reinit="create_new"
-        )
+        return WandbLogger(name=context.name, project="metamodel", save_dir=context.directory, log_model=False)
     for stale in (context.directory / _LOG_FOLDER).glob("*"):  # Lightning warns of a folder that an earlier fit filled
         if stale.name in {"metrics.csv", "hparams.yaml"}:
             stale.unlink()

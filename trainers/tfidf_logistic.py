@@ -103,7 +103,7 @@ class TfidfLogistic:
             token_pattern=_TOKEN_PATTERN if self.analyzer == "word" else None,
             vocabulary={term: column for column, term in enumerate(terms)} if terms is not None else None,
         )
-        if idf is not None:
+        if terms:  # scikit-learn takes no weights for an empty vocabulary
             vectorizer.idf_ = idf
         return vectorizer
 

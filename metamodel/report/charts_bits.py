@@ -31,13 +31,13 @@ _COLUMNS: Final = 3
 _MEAN_LABEL: Final = "all domains"
 _SUMMARY_CAPTION: Final = (
     "Bars: bits gained over the best constant, H(F) less cross-entropy, with 95 % intervals; longer is better. Hatched "
-    "bars left of the zero line mean worse than that constant. Grey bars are baselines. The black line is the noise "
-    "ceiling, which no function of the prompt can pass, the band its interval. Axes differ from panel to panel; an "
+    "bars left of the zero line mean worse than that constant. Grey bars are baselines. The line in a band is the "
+    "noise ceiling, which no function of the prompt can pass; the band, its interval. Axes differ by panel; an "
     "arrow at the left edge carries a value too low for the axis."
 )
 _DOMAIN_CAPTION: Final = (
     "Points: bits gained in each domain, with 95 % intervals; left of the zero line is worse than a constant. Left "
-    "panel: the domain was never trained on. Right panel: it was. Black ticks: the noise ceiling of the domain, the "
+    "panel: the domain was never trained on. Right panel: it was. Upright ticks: the noise ceiling of the domain, the "
     "band its interval. Baselines are grey. Domains are ordered by the best trained metamodel. An arrow at the left "
     "edge carries a value too low for the axis."
 )

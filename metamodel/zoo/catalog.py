@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,11 +67,25 @@ def export_model(model: PreTrainedModel, folder: Path, *, record: dict[str, obje
     half = copy.deepcopy(model)
     half.train(mode=False)
     half.to(dtype=torch.float16)
-    half.save_pretrained(folder)
+    with _without_progress_bars():
+        half.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
     if record is not None:
         (folder / TRAINING_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    from transformers.utils import logging
+
+    had_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if had_bars:
+            logging.enable_progress_bar()
 
 
 def _describe(name: str) -> dict[str, str | int | float]:

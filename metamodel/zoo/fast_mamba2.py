@@ -59,12 +59,12 @@ def _rms_norm(hidden: Tensor, norm: Mamba2RMSNorm) -> Tensor:
 
 def decayed_scores(log_decay: Tensor, scores: Tensor) -> Tensor:
     """Return scores[b, i, j] * exp(log_decay[b, h, i] - log_decay[b, h, j]), [b, h, t, t]; scores are 0 where j > i."""
-    weights: Tensor = _DecayedScores.apply(log_decay, scores)  # type: ignore[no-untyped-call] # not in torch
+    weights: Tensor = _DecayedScores.apply(log_decay, scores)  # type: ignore[no-untyped-call] # torch has none
     return weights
 
 
 def short_convolution(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the depthwise causal convolution over positions of inputs [b, t, c] with weight [c, width] and bias [c]."""
+    """Return the depthwise causal convolution over positions of inputs [b, t, c]; weight is [c, width], bias [c]."""
     outputs: Tensor = _ShortConvolution.apply(inputs, weight, bias)  # type: ignore[no-untyped-call] # as above
     return outputs
 

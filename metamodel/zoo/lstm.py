@@ -128,6 +128,11 @@ class LstmForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-unty
         cache = cast("None", state if keep_state else None)
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
 
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        # The state is ours: generation must not begin with a cache of keys and values.
+        return False
+
     def _encode(
         self, input_ids: Tensor, attention_mask: Tensor | None, past: LstmState | None
     ) -> tuple[Tensor, LstmState]:

@@ -1,0 +1,114 @@
+"""Put the tables of benchmarks/results/ into README.md, between their markers; --check: are they current?"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from results_file import RESULTS, read_figures
+
+README = Path(__file__).parent.parent / "README.md"
+BASELINES = ("base_rate", "domain_tag", "prompt_length")
+SPLITS = {"held_out_domain": "held out", "in_distribution": "in distribution"}
+Row = Mapping[str, Any]
+
+
+def pipeline_table(name: str) -> str:
+    """Return the summary of a run: the best trained metamodel beside the best baseline, per behavior and split."""
+    figures: Mapping[str, Any] = read_figures(name)
+    rows: Sequence[Row] = figures["mean_rows"]
+    titles = (
+        *("primary", "behavior", "split", "best trained", "bits gained [95 %]", "of ceiling", "AUROC", "ECE"),
+        *("worst domain, bits", "best baseline", "bits gained [95 %]", "difference, paired [95 %]"),
+    )
+    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
+    for key in dict.fromkeys((row["primary"], row["behavior"], row["split"]) for row in rows):
+        cell = [row for row in rows if (row["primary"], row["behavior"], row["split"]) == key]
+        trained = _best([row for row in cell if row["metamodel"] not in BASELINES])
+        baseline = _best([row for row in cell if row["metamodel"] in BASELINES])
+        if trained is not None and baseline is not None:
+            lines.append(_line(key, trained, baseline, figures))
+    lines.append("")
+    lines.append(
+        f"Measured by `benchmarks/{name}.py`: {figures['wall_s']:.0f} s, peak memory {figures['peak_gib']} GiB."
+    )
+    return "\n".join(lines)
+
+
+def _line(key: tuple[str, str, str], trained: Row, baseline: Row, figures: Mapping[str, Any]) -> str:
+    primary, behavior, split = key
+    worst = [
+        row
+        for row in figures["worst_rows"]
+        if (row["primary"], row["behavior"], row["metamodel"]) == (primary, behavior, trained["metamodel"])
+    ]
+    shown_worst = f"{worst[0]['reduction_bits']:+.3f} ({worst[0]['domain']})" if worst and "held" in split else ""
+    paired = [
+        one
+        for one in figures["comparisons"]
+        if (one["primary"], one["behavior"], one["split"]) == key
+        and (one["metamodel"], one["rival"]) == (trained["metamodel"], baseline["metamodel"])
+    ]
+    difference = (
+        f"{paired[0]['difference_bits']:+.3f} [{paired[0]['low_bits']:+.3f}, {paired[0]['high_bits']:+.3f}]"
+        if paired
+        else ""
+    )
+    explained = "" if trained["explained"] is None else f"{trained['explained']:.0%}"
+    auroc = "" if trained["auroc"] is None else f"{trained['auroc']:.3f}"
+    ece = "" if trained["ece"] is None else f"{trained['ece']:.3f}"
+    cells = (
+        *(primary, behavior, SPLITS[split], trained["metamodel"], _bits(trained), explained, auroc, ece, shown_worst),
+        *(baseline["metamodel"], _bits(baseline), difference),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _best(rows: Sequence[Row]) -> Row | None:
+    known = [row for row in rows if row["reduction_bits"] is not None]
+    return max(known, key=lambda row: float(row["reduction_bits"]), default=None)
+
+
+def _bits(row: Row) -> str:
+    return f"{row['reduction_bits']:+.3f} [{row['reduction_low_bits']:+.3f}, {row['reduction_high_bits']:+.3f}]"
+
+
+def zoo_table(name: str) -> str:
+    """Return the table of base rates that benchmarks/zoo.py made."""
+    return str(read_figures(name)["markdown"])
+
+
+BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
+    "quickstart": ("quickstart", pipeline_table),
+    "local-model": ("local_model", pipeline_table),
+    "zoo": ("zoo", zoo_table),
+}
+
+
+def filled(text: str) -> str:
+    """Return README text with every block that has results filled in."""
+    for marker, (name, table) in BLOCKS.items():
+        if (RESULTS / f"{name}.json").exists():
+            begin, end = f"<!-- begin {marker} -->", f"<!-- end {marker} -->"
+            block = f"{begin}\n{table(name)}\n{end}"
+            text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, block=block: block, text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    """Fill README.md, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="exit 1 if README.md is not current")
+    text = README.read_text(encoding="utf-8")
+    new = filled(text)
+    if parser.parse_args().check:
+        sys.exit("README.md is not current: python benchmarks/readme.py" if new != text else 0)
+    README.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
