@@ -65,15 +65,16 @@ def noise_ceiling(
     bias from pairs of samples. The ends are bootstrap quantiles over prompts of H(F) less these; at the upper one the
     bias of H(F) is taken off. This is wider than the binary interval, most of all for k below 5.
 
-    With greedy decoding the label is a function of x: the ceiling is H(F), with the same likelihood-ratio interval over
-    the distribution of outcomes. Both intervals are clipped at 0, which I(F; X) never passes.
+    With greedy decoding the label is a function of x: the ceiling is H(F), with the likelihood-ratio interval of a
+    proportion for binary labels, and for c > 2 a bootstrap interval shifted by the bias of H(F) as in
+    `metamodel.bootstrap`. All intervals are clipped at 0, which I(F; X) never passes.
 
     Rows of one label inform H(F) alone, rows without labels nothing. Every prompt counts equally in H(F).
 
     Args:
         counts: How often each outcome was drawn for each prompt, [n, c].
         is_deterministic: Whether outputs are functions of the prompt (greedy decoding).
-        n_draws: Bootstrap draws (c > 2 only).
+        n_draws: Bootstrap draws, made for c > 2 alone.
         seed: Fixes the draws.
 
     Returns:
@@ -93,8 +94,11 @@ def noise_ceiling(
         return None
     entropy = float(entropy_bits(shares.mean(axis=0)))
     if is_deterministic:
-        low, high = _profile(_deterministic_likelihood(shares), len(shares), low_level=0.95)
-        return _ordered(low, entropy, high)
+        if drawn.shape[1] == _BINARY:
+            low, high = _profile(_deterministic_likelihood(shares), len(shares), low_level=0.95)
+        else:
+            low, high = _resampled_entropy(shares, n_draws=n_draws, seed=seed)
+        return _ordered(min(low, entropy), entropy, max(high, entropy))
     labeled = drawn[drawn.sum(axis=1) > 0]
     prior = dirichlet_prior(labeled)
     repeated = labeled[labeled.sum(axis=1) >= _MIN_SAMPLES]
@@ -240,6 +244,13 @@ def _deterministic_likelihood(shares: FloatArray) -> MixtureLikelihood:
     return MixtureLikelihood(
         pattern_likelihoods=certain[weights > 0], pattern_weights=weights[weights > 0], outcome_probabilities=certain
     )
+
+
+def _resampled_entropy(shares: FloatArray, *, n_draws: int, seed: int) -> tuple[float, float]:
+    """Return the ends of the interval of H(F) from a bootstrap over prompts."""
+    draws = entropy_bits(bootstrap_means(shares, n_draws=n_draws, seed=seed)) + 2 * entropy_bias_bits(shares)
+    low, high = np.quantile(draws, percentile_levels(len(shares) - 1))
+    return float(low), float(high)
 
 
 def _resampled_bounds(counts: IntArray, prior: FloatArray, *, n_draws: int, seed: int) -> tuple[float, float]:

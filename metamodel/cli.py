@@ -37,6 +37,7 @@ Overrides = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run directory that another config made.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+Full = Annotated[bool, typer.Option("--full", help="Every metamodel in the table, not only the best ones.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -48,6 +49,7 @@ def run(
     resume: Resume = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    full: Full = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the config, print the plan, do nothing.")] = False,
 ) -> None:
     """Do all stages of a config: collect, featurize, train, evaluate, report."""
@@ -57,7 +59,7 @@ def run(
     if dry_run:
         _print_plan(loaded, as_json=as_json)
         return
-    _run_stages(loaded, STAGES, resume=resume, quiet=quiet, as_json=as_json)
+    _run_stages(loaded, STAGES, resume=resume, quiet=quiet, as_json=as_json, full=full)
 
 
 @app.command()
@@ -104,9 +106,10 @@ def evaluate(
     resume: Resume = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    full: Full = False,
 ) -> None:
     """Judge every metamodel on the prompts its fold left out; writes metrics.json."""
-    _run_stages(_load(config, overrides), ["evaluate"], resume=resume, quiet=quiet, as_json=as_json)
+    _run_stages(_load(config, overrides), ["evaluate"], resume=resume, quiet=quiet, as_json=as_json, full=full)
 
 
 @app.command()
@@ -227,7 +230,13 @@ def _load(path: str, overrides: Sequence[str]) -> RunConfig:
 
 
 def _run_stages(
-    config: RunConfig, stages: Sequence[Stage], *, resume: bool, quiet: bool, as_json: bool = False
+    config: RunConfig,
+    stages: Sequence[Stage],
+    *,
+    resume: bool,
+    quiet: bool,
+    as_json: bool = False,
+    full: bool = False,
 ) -> None:
     from metamodel.console import stdout_console
     from metamodel.metric_rows import rows_from_json
@@ -247,6 +256,7 @@ def _run_stages(
             rows_from_json(text),
             baselines=baseline_names(config),
             comparisons=comparisons_from_json(directory.read_text("comparisons.json")),
+            every=full,
         )
         stdout_console().print(table)
     typer.echo(f"{directory.path}/report.html" if "report" in stages else directory.path)

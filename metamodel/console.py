@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 OnProgress: TypeAlias = Callable[[str, int, int], None]
 
 
+# What the result tables need; a pipe or a log file has no width of its own.
+TABLE_COLUMNS = 108
+
+
 def stdout_console() -> Console:
     """Return the console for results."""
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=TABLE_COLUMNS)
 
 
 def stderr_console() -> Console:

@@ -146,7 +146,7 @@ def test_macro_value_is_the_mean_over_domains_and_skips_empty_ones() -> None:
     small, large = planted(20, 0), planted(400, 1, error=1.0)
     empty = (np.zeros((5, 2), dtype=np.int64), np.full((5, 2), 0.5))
     interval = macro_reduction_interval([small, empty, large])
-    expected = np.mean([reduction_bits(*domain) for domain in (small, large)])  # type: ignore[arg-type] # no None here
+    expected = np.mean([reduction_bits(*domain) for domain in (small, large)])
     assert interval is not None
     assert interval.value == pytest.approx(expected, rel=1e-12)
 

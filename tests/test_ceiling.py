@@ -94,12 +94,13 @@ def test_greedy_labels_have_their_entropy_as_ceiling() -> None:
     assert binary.high_bits == pytest.approx(stats.entropy([0.605, 0.395], base=2), abs=0.02)
     misses = 0
     rng = np.random.default_rng(0)
-    truth = float(entropy_bits(np.array([0.5, 0.2, 0.2, 0.1])))
-    for _ in range(25):
-        ceiling = noise_ceiling(rng.multinomial(1, [0.5, 0.2, 0.2, 0.1], size=80), is_deterministic=True)
+    shares = np.linspace(1, 3, 12) / 24
+    truth = float(entropy_bits(shares))
+    for _ in range(200):
+        ceiling = noise_ceiling(rng.multinomial(1, shares, size=80), is_deterministic=True, n_draws=300)
         assert ceiling is not None
         misses += not ceiling.low_bits <= truth <= ceiling.high_bits
-    assert misses <= 3
+    assert misses <= 0.07 * 200
 
 
 def test_a_label_of_one_class_may_still_hide_rare_ones() -> None:
@@ -107,7 +108,8 @@ def test_a_label_of_one_class_may_still_hide_rare_ones() -> None:
     for is_deterministic, k in ((False, 3), (True, 1)):
         ceiling = noise_ceiling(np.array([[k, 0]] * 50), is_deterministic=is_deterministic)
         assert ceiling is not None
-        assert (ceiling.low_bits, ceiling.bits) == (0.0, pytest.approx(0.0, abs=1e-3))
+        assert ceiling.low_bits == 0
+        assert ceiling.bits == pytest.approx(0, abs=1e-3)
         assert 0.1 < ceiling.high_bits < 0.4
 
 
@@ -136,7 +138,8 @@ def test_dirichlet_prior_maximizes_scipys_likelihood() -> None:
     counts = drawn(rng.dirichlet([0.6, 1.0, 1.4], 200), 5, rng)
     mean = (counts / 5).mean(axis=0)
     expected = minimize_scalar(
-        lambda log: -stats.dirichlet_multinomial.logpmf(counts, mean * np.exp(log), 5).sum(), bracket=(0.0, 1.0)
+        lambda log: -stats.dirichlet_multinomial.logpmf(counts, mean * np.exp(log), np.array(5)).sum(),
+        bracket=(0.0, 1.0),
     )
     assert dirichlet_prior(counts).sum() == pytest.approx(np.exp(expected.x), rel=1e-3)
 

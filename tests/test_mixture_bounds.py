@@ -15,7 +15,7 @@ from metamodel.types import FloatArray
 
 def labels(k: int, yes: FloatArray, n_prompts: int) -> MixtureLikelihood:
     """Return the likelihood of labels whose histogram is exactly that of equally likely probabilities."""
-    histogram = binom.pmf(np.arange(k + 1)[:, None], k, yes).mean(axis=1) * n_prompts
+    histogram = np.asarray(binom.pmf(np.arange(k + 1)[:, None], k, yes)).mean(axis=1) * n_prompts
     counts = np.column_stack([k - np.arange(k + 1), np.arange(k + 1)])
     likelihood = _binomial_likelihood(counts)
     order = np.lexsort((counts[:, 1], counts[:, 0]))
@@ -38,7 +38,9 @@ def test_bounds_converge_to_the_linear_programs_extremes(k: int, alpha: float) -
     slack = 1e-6
     sides, ends = np.concatenate([moments, -moments]), np.concatenate([wanted + slack, slack - wanted])
     extremes = [
-        sign * linprog(sign * likelihood.conditional_entropies, A_ub=sides, b_ub=ends, bounds=(0, None)).fun
+        float(
+            likelihood.conditional_entropies @ linprog(sign * likelihood.conditional_entropies, A_ub=sides, b_ub=ends).x
+        )
         for sign in (1, -1)
     ]
     low, high = profile_interval(likelihood, low_slack=2.0, high_slack=2.0)

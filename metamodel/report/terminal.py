@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _GRADE_STYLES: Final[dict[Grade, str]] = {"good": "green", "mixed": "yellow", "bad": "red", "undefined": "dim"}
 _NAME_LIMIT: Final = 16
+_VERDICT_WIDTHS: Final = (12, 18)
 
 
 def summary_table(
@@ -25,6 +26,7 @@ def summary_table(
     *,
     baselines: Sequence[str] = DEFAULT_BASELINES,
     comparisons: Sequence[PairedDifference] = (),
+    every: bool = True,
 ) -> Table:
     """Return behavior x split x metamodel, with the verdict on the best trained metamodel's line; 100 columns wide.
 
@@ -32,6 +34,7 @@ def summary_table(
         rows: Rows of metrics.json; those of single domains are left out.
         baselines: Names of the metamodels that are baselines, shown dimmed.
         comparisons: Paired differences, which verdicts prefer.
+        every: Show every metamodel; otherwise only the best trained one and the best baseline.
     """
     from rich import box
     from rich.table import Table
@@ -42,14 +45,16 @@ def summary_table(
         title="Bits gained over the best constant",
         caption="Bold: the best trained metamodel. Dim: baselines. In brackets: 95 % interval.",
     )
-    for heading in ("behavior", "split", "metamodel"):
+    for heading in ("behavior, split", "metamodel"):
         table.add_column(heading, no_wrap=True)
     for heading in ("bits", "interval", "ceiling", "AUROC", "ECE"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold", max_width=18)
+    table.add_column("verdict", min_width=_VERDICT_WIDTHS[0], max_width=_VERDICT_WIDTHS[1])
     primaries = names(rows, "primary")
     for line in summarize(rows, baselines=baselines, comparisons=comparisons):
         group = select(rows, primary=line.primary, behavior=line.behavior, split=line.split)
+        if not every:
+            group = [row for row in (line.trained, line.baseline) if row is not None] or group
         _add_group(table, line, mean_rows(group), baselines=baselines, primary=line.primary if primaries[1:] else "")
     return table
 
@@ -63,12 +68,10 @@ def _add_group(
         is_best = line.trained is not None and row.metamodel == line.trained.metamodel
         style = "bold" if is_best else "dim" if row.metamodel in baselines else ""
         verdict = line.verdict if is_best or (line.trained is None and position == 0) else None
-        first = [plain(line.behavior, limit=_NAME_LIMIT), SHORT_SPLIT_NAMES[line.split]] if position == 0 else ["", ""]
-        if position == 1 and primary:
-            first[0] = plain(primary, limit=_NAME_LIMIT)
+        place = f"{SHORT_SPLIT_NAMES[line.split]} {plain(primary, limit=_NAME_LIMIT)}".rstrip()
+        first = {0: plain(line.behavior, limit=_NAME_LIMIT), 1: place}.get(position, "")
         table.add_row(
-            _text(first[0], "" if position == 0 else "italic dim"),
-            _text(first[1]),
+            _text(first, "" if position == 0 else "italic dim"),
             _text(plain(row.metamodel, limit=_NAME_LIMIT), style),
             _text(signed(row.reduction_bits), "red" if (row.reduction_bits or 0) < 0 else style),
             _text(interval(row), style),
