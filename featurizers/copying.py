@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from metamodel.types import Binary, FloatArray, GenerationBatch, LabelSpace
+from metamodel.labels import Binary, LabelSpace
+from metamodel.types import FloatArray, GenerationBatch
 
 Unit: TypeAlias = Literal["word", "character"]
 _Hashes: TypeAlias = NDArray[np.uint64]

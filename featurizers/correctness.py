@@ -7,8 +7,9 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from metamodel.labels import Binary, LabelSpace
 from metamodel.text import normalize
-from metamodel.types import Binary, FloatArray, GenerationBatch, LabelSpace
+from metamodel.types import FloatArray, GenerationBatch
 
 Match: TypeAlias = Literal["exact", "first_line", "prefix"]
 

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from metamodel.labels import Binary, LabelSpace
 from metamodel.loops import check_loop_limits, find_loop
-from metamodel.types import Binary, FloatArray, GenerationBatch, LabelSpace
+from metamodel.types import FloatArray, GenerationBatch
 
 
 @dataclass(frozen=True, kw_only=True)

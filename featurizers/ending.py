@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from metamodel.types import Binary, Count, FloatArray, GenerationBatch, LabelSpace
+from metamodel.labels import Binary, Count, LabelSpace
+from metamodel.types import FloatArray, GenerationBatch
 
 
 @dataclass(frozen=True, kw_only=True)

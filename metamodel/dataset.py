@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metamodel.errors import RunError
+from metamodel.labels import MISSING_CODE, LabeledPrompts, LabelSpace, LabelTable, label_space_from_dict
 from metamodel.store.run_directory import RunDirectory
-from metamodel.types import MISSING_CODE, LabeledPrompts, LabelSpace, LabelTable, generation_key, label_space_from_dict
+from metamodel.types import generation_key
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metamodel.dataset import current_generations
+from metamodel.labels import label_space_to_dict
 from metamodel.store.run_directory import RunDirectory
 from metamodel.store.schemas import schema_of
-from metamodel.types import GenerationBatch, content_hash, label_space_to_dict
+from metamodel.types import GenerationBatch, content_hash
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from metamodel.types import (
-    FloatArray,
-    Generation,
-    GenerationBatch,
-    LabeledPrompts,
-    LabelSpace,
-    Predictions,
-    Prompt,
-    Sampling,
-)
+from metamodel.labels import LabeledPrompts, LabelSpace
+from metamodel.types import FloatArray, Generation, GenerationBatch, Predictions, Prompt, Sampling
 
 
 @runtime_checkable

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from metamodel.config import RunConfig
 from metamodel.dataset import PrimaryDataset, read_datasets
+from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
 from metamodel.splits import Fold, make_folds
-from metamodel.types import LabeledPrompts, content_hash
+from metamodel.types import content_hash
 
 if TYPE_CHECKING:
     from metamodel.config import JSONValue

@@ -16,7 +16,8 @@ from metamodel.information import (
     prompt_cross_entropies_bits,
     reduction_bits,
 )
-from metamodel.types import Binary, FloatArray, IntArray, LabelTable
+from metamodel.labels import Binary, LabelTable
+from metamodel.types import FloatArray, IntArray
 
 
 @pytest.fixture

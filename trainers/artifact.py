@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.errors import DataError
+from metamodel.labels import LabeledPrompts, LabelSpace, label_space_to_dict
 from metamodel.protocols import FitContext
-from metamodel.types import FloatArray, LabeledPrompts, LabelSpace, Predictions, label_space_to_dict
+from metamodel.types import FloatArray, Predictions
 from trainers.calibration import Calibration
 from trainers.card import card_text
 from trainers.outcomes import outcome_shares, smoothed_prior

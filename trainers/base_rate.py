@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
-from metamodel.types import LabeledPrompts, Predictions
+from metamodel.types import Predictions
 from trainers.artifact import Artifact, StoredMetamodel, TrainingFacts, label_spaces, prior_tensors
 from trainers.calibration import Calibration
 from trainers.outcomes import require_prompts
@@ -23,7 +24,7 @@ class BaseRate:
 
     Half a prompt is added to each outcome, so that none is excluded. Every prompt weighs the same.
 
-    >>> from metamodel.types import Binary, LabeledPrompts, LabelTable
+    >>> from metamodel.labels import Binary, LabeledPrompts, LabelTable
     >>> table = LabelTable(space=Binary(), codes=np.array([[1], [1], [0]]))
     >>> train = LabeledPrompts(texts=("a", "b", "c"), domains=("d", "d", "d"), labels={"empty": table})
     >>> BaseRate().fit(train, train.take([]), context=FitContext()).predict(["x"])["empty"].tolist()

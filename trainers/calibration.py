@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metamodel.types import FloatArray, LabeledPrompts, Predictions
+from metamodel.labels import LabeledPrompts
+from metamodel.types import FloatArray, Predictions
 from trainers.outcomes import cross_entropy_bits, kept_inside, outcome_shares, softmax
 
 LOWEST_TEMPERATURE = 0.125

@@ -10,8 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from metamodel.errors import DataError
+from metamodel.labels import LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext
-from metamodel.types import FloatArray, IntArray, LabeledPrompts, LabelTable, Predictions
+from metamodel.types import FloatArray, IntArray, Predictions
 from trainers.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
 from trainers.calibration import Calibration
 from trainers.outcomes import outcome_shares, require_prompts, smoothed_prior

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from metamodel.errors import DataError
-from metamodel.types import FloatArray, IntArray, LabeledPrompts, LabelTable
+from metamodel.labels import LabeledPrompts, LabelTable
+from metamodel.types import FloatArray, IntArray
 
 # Krichevsky and Trofimov, The performance of universal encoding (1981): half a count an outcome.
 HALF_COUNT = 0.5

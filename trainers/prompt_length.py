@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
-from metamodel.types import FloatArray, LabeledPrompts, Predictions
+from metamodel.types import FloatArray, Predictions
 from trainers.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
 from trainers.calibration import Calibration, fit_calibrations
 from trainers.lengths import LengthScale

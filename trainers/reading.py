@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from metamodel.errors import DataError
-from metamodel.types import LabelSpace, label_space_from_dict
+from metamodel.labels import LabelSpace, label_space_from_dict
 from trainers.artifact import (
     CALIBRATION_FILE,
     JSON,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 import numpy as np
 
 from metamodel.errors import DataError
+from metamodel.labels import LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext
-from metamodel.types import FloatArray, LabeledPrompts, LabelTable, Predictions
+from metamodel.types import FloatArray, Predictions
 from trainers.artifact import JSON, Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
 from trainers.calibration import Calibration, fit_calibrations
 from trainers.logistic import LinearHead, fit_heads, read_heads, require_positive

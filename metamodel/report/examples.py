@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metamodel.information import prompt_cross_entropies_bits
+from metamodel.labels import LabelTable
 from metamodel.loops import find_loop
 from metamodel.report.inputs import PromptExample
-from metamodel.types import FloatArray, IntArray, LabelTable
+from metamodel.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd

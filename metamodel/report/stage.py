@@ -16,6 +16,7 @@ import pandas as pd
 from metamodel.comparisons import comparisons_from_json
 from metamodel.curves import reliability_bins, risk_coverage_curve
 from metamodel.dataset import current_generations, read_datasets
+from metamodel.labels import Binary
 from metamodel.metric_rows import MetricsRow, Split, best_row, mean_rows, rows_from_json, select
 from metamodel.report.baselines import baseline_names
 from metamodel.report.charts import draw_charts
@@ -24,7 +25,6 @@ from metamodel.report.inputs import PromptExample, ReliabilityCurve, ReportInput
 from metamodel.report.page import render_report
 from metamodel.report.plots import write_plots
 from metamodel.scoring import undefined_cells
-from metamodel.types import Binary
 
 if TYPE_CHECKING:
     from metamodel.config import RunConfig

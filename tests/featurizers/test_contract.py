@@ -14,16 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from metamodel.labels import MISSING_CODE, label_space_from_dict, label_space_to_dict
 from metamodel.protocols import Featurizer
 from metamodel.text import text_batch
-from metamodel.types import (
-    MISSING_CODE,
-    FinishReason,
-    FloatArray,
-    GenerationBatch,
-    label_space_from_dict,
-    label_space_to_dict,
-)
+from metamodel.types import FinishReason, FloatArray, GenerationBatch
 
 FEATURIZERS: dict[str, type[Featurizer]] = {
     point.name: point.load() for point in entry_points(group="metamodel.featurizers")

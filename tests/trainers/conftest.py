@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from metamodel.types import Binary, Categorical, Count, LabeledPrompts, LabelTable
+from metamodel.labels import Binary, Categorical, Count, LabeledPrompts, LabelTable
 
 WORDS = ("stone", "seven", "copy", "king", "bird", "river", "alpha", "blue")
 DOMAIN_RATES = {"easy": 0.9, "hard": 0.2, "even": 0.5}

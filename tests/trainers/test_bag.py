@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext, Metamodel
-from metamodel.types import FloatArray, LabeledPrompts
+from metamodel.types import FloatArray
 from trainers.bag import Bag, BagMetamodel
 from trainers.bag_features import BagFeatures
 from trainers.bag_network import BagNetwork

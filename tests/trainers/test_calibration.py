@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metamodel.types import Binary, FloatArray, LabeledPrompts, LabelTable
+from metamodel.labels import Binary, LabeledPrompts, LabelTable
+from metamodel.types import FloatArray
 from trainers.calibration import Calibration, _bits_and_gradient, fit_calibration, fit_calibrations
 from trainers.outcomes import cross_entropy_bits, outcome_shares, smoothed_prior, softmax
 

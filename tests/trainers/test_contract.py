@@ -13,9 +13,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from metamodel.errors import DataError, MetamodelError
+from metamodel.labels import Binary, Categorical, LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext, Metamodel, Trainer
 from metamodel.registry import component_class, component_names
-from metamodel.types import Binary, Categorical, LabeledPrompts, LabelTable, Predictions
+from metamodel.types import Predictions
 
 Planted = Callable[..., LabeledPrompts]
 

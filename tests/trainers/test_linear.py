@@ -10,8 +10,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext, Metamodel
-from metamodel.types import LabeledPrompts
 from trainers import tfidf_logistic
 from trainers.base_rate import BaseRate
 from trainers.domain_tag import DomainTag
