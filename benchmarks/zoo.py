@@ -79,7 +79,7 @@ def main() -> None:
         "base_rates": rates,
         "informative_domains": counts,
         "condition_holds": holds,
-        "markdown": f"{describe(sampling)}; {n_prompts} prompts a domain; * not in the zoo's training data.\n\n{markdown}",
+        "markdown": f"{describe(sampling)}; {n_prompts} prompts a domain; * kept from the training.\n\n{markdown}",
     }
     print(write_results("zoo_greedy" if options.greedy else "zoo", figures).name)
 

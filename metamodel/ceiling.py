@@ -4,6 +4,28 @@ H(F given X) is the mean entropy of each prompt's own label distribution, of whi
 samples a prompt it is not identified: k samples fix k moments of how the distribution varies over prompts, and entropy
 is no polynomial. So the ceiling is an interval first, and a point estimate second.
 
+Point estimate: the plug-in H(F) less the empirical-Bayes mean entropy of the prompts. The prior is a Dirichlet
+distribution (beta for binary labels) whose mean is the labels' and whose concentration has the largest marginal
+likelihood (Minka, *Estimating a Dirichlet Distribution*, 2000); a prompt's posterior mean entropy is sum over j of a_j
+/ A (psi(A + 1) - psi(a_j + 1)) nats, A = sum of a_j (Wolpert and Wolf, 1995). It is moved into the interval if the
+labels contradict the prior's shape.
+
+Interval for binary labels: all values of I(F; X) whose likelihood ratio against the best mixing distribution of
+probabilities, any shape at all, stays below a quantile of F(1, n - 1) (Owen, *Empirical Likelihood*, 2001; see
+`metamodel.mixture_bounds`). It shrinks with n to the sharp bounds that k samples a prompt allow, not to a point. The
+quantile is the 95 % one at the upper end and the 97.5 % one at the lower: where all prompts share one probability, the
+ratio has a longer tail than F (its 95 % point was at most 5.0 in simulation, k from 2 to 60).
+
+Interval for c > 2: H(F given X) is at most the leave-one-sample-out cross-entropy of the Dirichlet prior's predictions.
+It is at least the plug-in mean entropy (Jensen), and at least what the collision probability IC = E sum p_j^2 allows,
+the polygon through (1/j, log2 j) (Harremoes and Topsoe, 2001); IC is estimated without bias from pairs of samples. The
+ends are bootstrap quantiles over prompts of H(F) less these; at the upper one the bias of H(F) is taken off. This is
+wider than the binary interval, most of all for k below 5.
+
+With greedy decoding the label is a function of x: the ceiling is H(F), with the likelihood-ratio interval of a
+proportion for binary labels, and for c > 2 a bootstrap interval shifted by the bias of H(F) as in
+`metamodel.bootstrap`. All intervals are clipped at 0, which I(F; X) never passes.
+
 Shapes in this file: n = prompts, m = prompts with at least one label, k = samples a prompt (it may differ from
 prompt to prompt), c = outcomes, g = grid points, r = distinct label patterns.
 """
@@ -47,27 +69,7 @@ def noise_ceiling(
 ) -> Ceiling | None:
     """Return the noise ceiling I(F; X) with a 95 % interval for the population that the prompts were drawn from.
 
-    Point estimate: the plug-in H(F) less the empirical-Bayes mean entropy of the prompts. The prior is a Dirichlet
-    distribution (beta for binary labels) whose mean is the labels' and whose concentration has the largest marginal
-    likelihood (Minka, *Estimating a Dirichlet Distribution*, 2000); a prompt's posterior mean entropy is
-    sum over j of a_j / A (psi(A + 1) - psi(a_j + 1)) nats, A = sum of a_j (Wolpert and Wolf, 1995). It is moved into
-    the interval if the labels contradict the prior's shape.
-
-    Interval for binary labels: all values of I(F; X) whose likelihood ratio against the best mixing distribution of
-    probabilities, any shape at all, stays below a quantile of F(1, n - 1) (Owen, *Empirical Likelihood*, 2001; see
-    `metamodel.mixture_bounds`). It shrinks with n to the sharp bounds that k samples a prompt allow, not to a point.
-    The quantile is the 95 % one at the upper end and the 97.5 % one at the lower: where all prompts share one
-    probability, the ratio has a longer tail than F (its 95 % point was at most 5.0 in simulation, k from 2 to 60).
-
-    Interval for c > 2: H(F given X) is at most the leave-one-sample-out cross-entropy of the Dirichlet prior's
-    predictions. It is at least the plug-in mean entropy (Jensen), and at least what the collision probability
-    IC = E sum p_j^2 allows, the polygon through (1/j, log2 j) (Harremoes and Topsoe, 2001); IC is estimated without
-    bias from pairs of samples. The ends are bootstrap quantiles over prompts of H(F) less these; at the upper one the
-    bias of H(F) is taken off. This is wider than the binary interval, most of all for k below 5.
-
-    With greedy decoding the label is a function of x: the ceiling is H(F), with the likelihood-ratio interval of a
-    proportion for binary labels, and for c > 2 a bootstrap interval shifted by the bias of H(F) as in
-    `metamodel.bootstrap`. All intervals are clipped at 0, which I(F; X) never passes.
+    Methods and sources: see the module.
 
     Rows of one label inform H(F) alone, rows without labels nothing. Every prompt counts equally in H(F).
 

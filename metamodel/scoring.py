@@ -16,10 +16,13 @@ from metamodel.ceiling import Ceiling, noise_ceiling
 from metamodel.comparisons import PairedDifference
 from metamodel.config import RunConfig
 from metamodel.dataset import PrimaryDataset
-from metamodel.information import cross_entropy_bits, label_entropy_bits
+from metamodel.information import cross_entropy_bits, label_entropy_bits, reduction_bits
 from metamodel.metric_rows import MetricsRow, Split
 from metamodel.metrics import auprc, auroc, brier, ece, refinement_bits
 from metamodel.types import FloatArray, IntArray, Predictions
+
+# Below a thousandth of a bit a ceiling is zero but for the estimate's noise, and a share of it means nothing.
+LEAST_CEILING_BITS = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ class PrimaryScorer:
                 brier=brier(counts, probabilities),
                 ece=ece(counts, probabilities),
                 refinement_bits=refinement_bits(counts, probabilities),
-                **_interval_fields(interval, ceiling),
+                **_interval_fields(reduction_bits(counts, probabilities), interval, ceiling),
             )
         return ScoredDomain(counts=counts, probabilities=probabilities, row=row)
 
@@ -187,7 +190,8 @@ class PrimaryScorer:
                 "refinement_bits",
             )
         }
-        return _with(row, **means, **_interval_fields(interval, mean_ceiling))
+        reduction = _mean_of([one.row.reduction_bits for one in present])
+        return _with(row, **means, **_interval_fields(reduction, interval, mean_ceiling))
 
 
 def undefined_cells(rows: Sequence[MetricsRow]) -> list[str]:
@@ -211,7 +215,7 @@ def undefined_cells(rows: Sequence[MetricsRow]) -> list[str]:
     ]
     notes += [
         f"{behavior} of {primary} has one class in {', '.join(sorted(domains))} (in at least one split): "
-        "AUROC and AUPRC are null there, the ceiling is 0 and no share of it can be stated"
+        "AUROC and AUPRC are null there, the ceiling's estimate is 0 and no share of it can be stated"
         for (primary, behavior), domains in one_class.items()
     ]
     return notes
@@ -231,19 +235,19 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
     return float(np.mean(present)) if present else None
 
 
-def _interval_fields(interval: Interval | None, ceiling: Ceiling | None) -> dict[str, float | None]:
-    fields: dict[str, float | None] = {}
+def _interval_fields(
+    reduction: float | None, interval: Interval | None, ceiling: Ceiling | None
+) -> dict[str, float | None]:
+    """Return the fields of the bits gained, of their interval and of the ceiling."""
+    fields: dict[str, float | None] = {"reduction_bits": reduction}
     if interval is not None:
-        fields |= {
-            "reduction_bits": interval.value,
-            "reduction_low_bits": interval.low,
-            "reduction_high_bits": interval.high,
-        }
-    if interval is not None and ceiling is not None:
+        fields |= {"reduction_low_bits": interval.low, "reduction_high_bits": interval.high}
+    if ceiling is not None:
         fields |= {
             "ceiling_low_bits": ceiling.low_bits,
             "ceiling_bits": ceiling.bits,
             "ceiling_high_bits": ceiling.high_bits,
-            "explained": interval.value / ceiling.bits if ceiling.bits > 0 else None,
         }
+        if reduction is not None and ceiling.bits >= LEAST_CEILING_BITS:
+            fields["explained"] = reduction / ceiling.bits
     return fields

@@ -37,14 +37,11 @@ def test_bounds_converge_to_the_linear_programs_extremes(k: int, alpha: float) -
     wanted = (yes ** np.arange(k + 1)[:, None]).mean(axis=1)
     slack = 1e-6
     sides, ends = np.concatenate([moments, -moments]), np.concatenate([wanted + slack, slack - wanted])
-    extremes = [
-        float(
-            likelihood.conditional_entropies @ linprog(sign * likelihood.conditional_entropies, A_ub=sides, b_ub=ends).x
-        )
-        for sign in (1, -1)
-    ]
+    bits = likelihood.conditional_entropies
+    solutions = [np.asarray(linprog(sign * bits, A_ub=sides, b_ub=ends).x, dtype=np.float64) for sign in (1, -1)]
+    least, most = (float(bits @ solution) for solution in solutions)
     low, high = profile_interval(likelihood, low_slack=2.0, high_slack=2.0)
-    assert [low, high] == pytest.approx([1 - extremes[1], 1 - extremes[0]], abs=4e-3)
+    assert [low, high] == pytest.approx([1 - most, 1 - least], abs=4e-3)
 
 
 def test_best_masses_satisfy_the_optimality_conditions() -> None:

@@ -16,11 +16,11 @@ from trainers.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, 
 from trainers.bag_features import BagFeatures, Inputs
 from trainers.calibration import Calibration, fit_calibrations
 from trainers.hashing import NGramScheme
+from trainers.lengths import N_LENGTHS
 from trainers.logistic import rowwise_product
 from trainers.outcomes import outcome_shares, require_prompts, softmax
 from trainers.reading import component_from_fields, read_artifact
 
-_N_LENGTHS = 2
 _PREDICTION_ROWS = 4096
 
 
@@ -174,7 +174,7 @@ class BagMetamodel(StoredMetamodel):
         n_outputs = sum(len(space.outcomes) for space in artifact.spaces.values())
         width, hidden = trainer.dimension, trainer.hidden
         self._embedding = artifact.floats("network.embedding.weight", (len(self._features.buckets), width))
-        self._hidden = artifact.floats("network.hidden.weight", (hidden, width + _N_LENGTHS)).T
+        self._hidden = artifact.floats("network.hidden.weight", (hidden, width + N_LENGTHS)).T
         self._hidden_bias = artifact.floats("network.hidden.bias", (hidden,))
         self._heads = artifact.floats("network.heads.weight", (n_outputs, hidden)).T
         self._heads_bias = artifact.floats("network.heads.bias", (n_outputs,))

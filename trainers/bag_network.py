@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from trainers.lengths import N_LENGTHS
+
 if TYPE_CHECKING:
     import numpy as np
     from scipy.sparse import csr_array
-
-N_LENGTHS = 2
 
 
 class _SparseProduct(torch.autograd.Function):

@@ -13,11 +13,13 @@ import numpy as np
 from metamodel.errors import DataError
 from metamodel.types import FloatArray
 
+N_LENGTHS = 2
+
 
 def log_lengths(texts: Sequence[str]) -> FloatArray:
     """Return log(1 + characters) and log(1 + words) of each text, [n, 2]."""
     counts = np.array([(len(text), len(text.split())) for text in texts], dtype=np.float64)
-    return np.log1p(counts.reshape(len(texts), 2))
+    return np.log1p(counts.reshape(len(texts), N_LENGTHS))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # No model of the zoo saw these in training: what it does there is what a language model does on tasks new to it.
-ZOO_HELD_OUT_DOMAINS = ("redefined_math", "negated_question", "summary", "mechanistic")
+ZOO_HELD_OUT_DOMAINS = ("redefined_math", "negated_question", "summary", "mechanistic", "repeated_text")
 
 GENERATED_DOMAINS = (
     "addition",
@@ -23,4 +23,5 @@ GENERATED_DOMAINS = (
     "story",
     "summary",
     "mechanistic",
+    "repeated_text",
 )

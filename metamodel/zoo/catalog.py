@@ -66,7 +66,7 @@ def export_model(model: PreTrainedModel, folder: Path, *, record: dict[str, obje
     folder.mkdir(parents=True, exist_ok=True)
     half = copy.deepcopy(model)
     half.train(mode=False)
-    half.to(dtype=torch.float16)
+    torch.nn.Module.to(half, torch.float16)
     with _without_progress_bars():
         half.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)

@@ -9,14 +9,15 @@ Shapes: b = rows, t = positions, h = heads, p = head size, n = state size, c = c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from transformers.models.mamba2.modeling_mamba2 import Mamba2ForCausalLM, Mamba2Mixer, Mamba2RMSNorm
+    from transformers.models.mamba2.modeling_mamba2 import Mamba2Block, Mamba2ForCausalLM, Mamba2Mixer, Mamba2RMSNorm
 
 
 def mixer_forward(mixer: Mamba2Mixer, hidden_states: Tensor) -> Tensor:
@@ -24,9 +25,9 @@ def mixer_forward(mixer: Mamba2Mixer, hidden_states: Tensor) -> Tensor:
     n_rows, n_positions, _ = hidden_states.shape
     heads, head_dim, state_size = mixer.num_heads, mixer.head_dim, mixer.ssm_state_size
     projected = mixer.in_proj(hidden_states)
-    gate, mixed, dt = projected.split([mixer.intermediate_size, mixer.conv_dim, heads], dim=-1)
-    mixed = functional.silu(short_convolution(mixed, mixer.conv1d.weight[:, 0], mixer.conv1d.bias))
-    inputs, b_matrix, c_matrix = mixed.split([mixer.intermediate_size, state_size, state_size], dim=-1)
+    gate, mixed, dt = torch.split(projected, [mixer.intermediate_size, mixer.conv_dim, heads], dim=-1)
+    mixed = functional.silu(short_convolution(mixed, mixer.conv1d.weight[:, 0], cast("Tensor", mixer.conv1d.bias)))
+    inputs, b_matrix, c_matrix = torch.split(mixed, [mixer.intermediate_size, state_size, state_size], dim=-1)
     dt = functional.softplus(dt + mixer.dt_bias)  # [b, t, h]
     log_decay = (dt * -torch.exp(mixer.A_log)).cumsum(dim=1).transpose(1, 2).contiguous()  # [b, h, t]
     past = torch.ones(n_positions, n_positions, device=dt.device).tril()
@@ -47,7 +48,7 @@ def mixer_forward(mixer: Mamba2Mixer, hidden_states: Tensor) -> Tensor:
 def mamba2_logits(model: Mamba2ForCausalLM, input_ids: Tensor) -> Tensor:
     """Return the logits [b, t, v] of a Mamba2ForCausalLM with one group, for rows without padding on the left."""
     hidden = model.backbone.embeddings(input_ids)
-    for block in model.backbone.layers:
+    for block in cast("Iterable[Mamba2Block]", model.backbone.layers):
         hidden = hidden + mixer_forward(block.mixer, _rms_norm(hidden, block.norm))
     logits: Tensor = model.lm_head(_rms_norm(hidden, model.backbone.norm_f))
     return logits

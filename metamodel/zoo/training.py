@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from metamodel.zoo.plan import Progress, TrainingPlan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+    from transformers.models.mamba2.modeling_mamba2 import Mamba2ForCausalLM
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
@@ -209,7 +210,7 @@ def build_optimizer(model: PreTrainedModel, plan: TrainingPlan) -> MuonAdamW:
 def logits_function(model: PreTrainedModel) -> Logits:
     """Return a function from right-padded tokens [b, t] to logits [b, t, v], the faster of the equal ways."""
     if model.config.model_type == "mamba2":
-        return lambda token_ids: mamba2_logits(model, token_ids)
+        return lambda token_ids: mamba2_logits(cast("Mamba2ForCausalLM", model), token_ids)
 
     def read(token_ids: Tensor) -> Tensor:
         logits: Tensor = model(input_ids=token_ids, use_cache=False).logits

@@ -9,7 +9,7 @@ import pytest
 from metamodel.prompts.arithmetic import Addition, Multiplication, Subtraction
 from metamodel.prompts.base import Example, GeneratedDomain
 from metamodel.prompts.facts import Capitals, CounterfactualCapitals
-from metamodel.prompts.mechanistic import Mechanistic
+from metamodel.prompts.mechanistic import Mechanistic, RepeatedText
 from metamodel.prompts.memory import QuoteRepetition, Recall
 from metamodel.prompts.ordering import Comparison, Sorting
 from metamodel.prompts.reasoning import HindsightBet, NegatedQuestion, RedefinedMath
@@ -36,6 +36,7 @@ GENERATORS: tuple[type[GeneratedDomain], ...] = (
     StoryContinuation,
     Summary,
     Mechanistic,
+    RepeatedText,
 )
 
 

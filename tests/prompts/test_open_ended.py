@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from metamodel.prompts.mechanistic import Mechanistic
+from metamodel.prompts.mechanistic import Mechanistic, RepeatedText
 from metamodel.prompts.stories import MOST_CONTINUATION_BYTES, StoryContinuation, Summary
 
 N_EXAMPLES = 500
@@ -52,3 +52,16 @@ def test_mechanistic_lengths_stay_in_range() -> None:
     """Lengths are within the configured range, both ends included."""
     lengths = {len(prompt.text) for prompt in islice(Mechanistic(min_length=8, max_length=12).prompts(seed=2), 200)}
     assert lengths == {8, 9, 10, 11, 12}
+
+
+def test_repeated_text_repeats_what_it_records() -> None:
+    """The prompt is its unit over and over, broken off by as many characters as the difficulty says."""
+    n_broken = 0
+    for prompt in islice(RepeatedText(min_repeats=2, max_repeats=4).prompts(seed=2), N_EXAMPLES):
+        unit, *_ = prompt.text.split(" ")
+        whole = " ".join([unit] * int(prompt.difficulty["n_repeats"]))
+        n_missing = int(prompt.difficulty["n_missing"])
+        assert prompt.text == whole[: len(whole) - n_missing]
+        assert len(unit) == prompt.difficulty["length"]
+        n_broken += n_missing > 0
+    assert 0.3 < n_broken / N_EXAMPLES < 0.7
