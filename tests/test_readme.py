@@ -31,7 +31,7 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(blocks) >= 2
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - the project's own text
-    assert (tmp_path / "runs" / "quickstart" / "report.html").exists()
+    assert (tmp_path / "runs" / "small" / "report.html").exists()
 
 
 def test_commands_named_in_the_readme_exist() -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 WATCHED = "validation_bits"
-_LOG_FOLDER = "logs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +181,10 @@ def _logger(context: FitContext) -> Logger | None:
     context.directory.mkdir(parents=True, exist_ok=True)
     if context.logger == "wandb":
         return WandbLogger(name=context.name, project="metamodel", save_dir=context.directory, log_model=False)
-    for stale in (context.directory / _LOG_FOLDER).glob("*"):  # Lightning warns of a folder that an earlier fit filled
+    for stale in context.directory.glob("*"):  # Lightning warns of a folder that an earlier fit filled
         if stale.name in {"metrics.csv", "hparams.yaml"}:
             stale.unlink()
-    return CSVLogger(context.directory, name=_LOG_FOLDER, version="")
+    return CSVLogger(context.directory, name="", version="")
 
 
 @contextmanager

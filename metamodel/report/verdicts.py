@@ -109,7 +109,7 @@ def judge(
         # The prior is a constant, and zero is what the best of all constants gains.
         outcomes[PRIOR] = "beats"
     if outcomes.get(PRIOR, "beats" if above_zero else "ties") in ("ties", "loses"):
-        worse = outcomes.get(PRIOR) == "loses" or trained.reduction_high_bits < 0
+        worse = outcomes.get(PRIOR) == "loses"
         return Verdict(grade="bad", text="worse than the prior" if worse else "no better than the prior")
     return _against_baselines(outcomes, above_zero=above_zero)
 

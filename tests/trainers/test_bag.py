@@ -144,7 +144,7 @@ def test_csv_logger(planted: Planted, tmp_path: Path) -> None:
     """Bits of each pass are logged to a file, a second fit into the same folder starts it anew."""
     for _ in range(2):
         SMALL.fit(planted(40, 0), planted(20, 1), context=FitContext(directory=tmp_path / "new", logger="csv"))
-    with (tmp_path / "new" / "logs" / "metrics.csv").open(encoding="utf-8") as file:
+    with (tmp_path / "new" / "metrics.csv").open(encoding="utf-8") as file:
         logged = list(csv.DictReader(file))
     assert sum(bool(row["validation_bits"]) for row in logged) == 3
     assert sum(bool(row["train_bits"]) for row in logged) == 3
