@@ -121,3 +121,11 @@ def test_zoo_is_listed() -> None:
         "mamba2",
         "lstm",
     }
+
+
+@pytest.mark.slow
+def test_zoo_train_reproduces_a_folder(tmp_path: Path) -> None:
+    """`zoo train` ends with a Hugging Face folder that a config can name."""
+    finished = command("zoo", "train", "lstm", "--directory", str(tmp_path / "lstm"), "--n-tokens", "3000", "--quiet")
+    assert finished.returncode == 0, finished.stderr
+    assert (Path(finished.stdout.strip()) / "model.safetensors").exists()

@@ -40,7 +40,7 @@ def build_model(name: str, *, seed: int) -> PreTrainedModel:
 
     register_lstm()
     torch.manual_seed(seed)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call] # no annotations there
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(
         build_config(name), dtype=torch.float32
     )
     return model
@@ -58,7 +58,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in (BOS, EOS, PAD)])
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, BOS_ID)])
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call] # transformers leaves it without annotations
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS,
         eos_token=EOS,

@@ -17,7 +17,7 @@ from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 
-class LstmConfig(PreTrainedConfig):  # type: ignore[no-untyped-call] # its __init_subclass__ has no annotations
+class LstmConfig(PreTrainedConfig):
     """Sizes of an `LstmForCausalLM`.
 
     Attributes:
@@ -73,7 +73,7 @@ class LstmState:
         self.batch_select_indices(beam_idx)
 
 
-class LstmForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call] # as above
+class LstmForCausalLM(PreTrainedModel, GenerationMixin):
     """A stack of LSTM layers between an embedding and an output layer that share their weights."""
 
     config_class = LstmConfig

@@ -56,7 +56,7 @@ def test_two_objects_of_one_process_exclude_each_other(tmp_path: Path) -> None:
         second.write_text("x", "2")
 
 
-@pytest.mark.parametrize(("pid", "refused"), [(os.getpid(), True), (2**22 + 1, False)])
+@pytest.mark.parametrize(("pid", "refused"), [(os.getpid(), True), (2**22 + 1, False)], ids=["alive", "dead"])
 def test_elsewhere_a_dead_holder_is_taken_over(tmp_path: Path, pid: int, refused: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Without kernel locks a file names the holder, and only a live or foreign one counts."""
     path = f"memory://{tmp_path.name}-{id(tmp_path)}/r"
