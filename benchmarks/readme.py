@@ -39,14 +39,13 @@ def pipeline_table(name: str) -> str:
             if key[2] == "held_out_domain":
                 wins = paired is not None and paired["low_bits"] > 0
                 (beats if wins else ties).append(f"{key[1]} of {key[0]}")
-    lines += [
-        "",
-        "On held-out domains the best trained metamodel beats the best baseline (its paired interval lies above zero) on "
-        + f"{', '.join(beats) or 'nothing'}. **It does not on {', '.join(ties) or 'nothing'}.** The best of each is picked "
-        + "on these same figures, which flatters both.",
-        "",
-        f"Measured by `benchmarks/{name}.py`: {figures['wall_s']:.0f} s, peak memory {figures['peak_gib']} GiB.",
-    ]
+    verdict = (
+        "On held-out domains the best trained metamodel beats the best baseline (its paired interval lies above zero) "
+        f"on {', '.join(beats) or 'nothing'}. **It does not on {', '.join(ties) or 'nothing'}.** The best of each is "
+        "picked on these same figures, which flatters both."
+    )
+    measured = f"Measured by `benchmarks/{name}.py`: {figures['wall_s']:.0f} s, peak memory {figures['peak_gib']} GiB."
+    lines += ["", verdict, "", measured]
     return "\n".join(lines)
 
 

@@ -52,6 +52,7 @@ def catalog(group: str | None = None) -> list[CatalogEntry]:
 
 def catalog_tables(entries: list[CatalogEntry]) -> list[Table]:
     """Return one table a group, for the terminal."""
+    from rich.markup import escape
     from rich.table import Table
 
     tables = []
@@ -66,7 +67,8 @@ def catalog_tables(entries: list[CatalogEntry]) -> list[Table]:
             if entry.group == group:
                 space = [entry.label_space or "by its fields"] if group == "featurizers" else []
                 described = "\n".join(f"{name}: {about}" for name, about in entry.fields.items())
-                table.add_row(entry.kind, *space, entry.summary, described)
+                # A type such as tuple[int, ...] would be read as markup.
+                table.add_row(entry.kind, *space, escape(entry.summary), escape(described))
         tables.append(table)
     return tables
 

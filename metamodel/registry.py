@@ -59,6 +59,7 @@ def component_fields(component: type) -> dict[str, str]:
         if field.default_factory is not MISSING:
             default = field.default_factory()
         required = field.default is MISSING and field.default_factory is MISSING
-        written = inspect.formatannotation(hints[field.name]).replace("typing.", "")
+        hint = hints[field.name]
+        written = hint.__name__ if inspect.isclass(hint) and not get_args(hint) else str(hint).replace("typing.", "")
         described[field.name] = f"{written}, required" if required else f"{written} = {default!r}"
     return described

@@ -40,9 +40,7 @@ def build_model(name: str, *, seed: int) -> PreTrainedModel:
 
     register_lstm()
     torch.manual_seed(seed)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(
-        build_config(name), dtype=torch.float32
-    )
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(build_config(name), dtype=torch.float32)
     return model
 
 
