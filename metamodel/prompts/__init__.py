@@ -13,6 +13,7 @@ GENERATED_DOMAINS = (
     "sorting",
     "reversal",
     "successor",
+    "cycle",
     "recall",
     "quote_repetition",
     "redefined_math",

@@ -37,8 +37,8 @@ class Reversal(GeneratedDomain):
 
     min_length: int = 2
     max_length: int = 24
-    few_letters_share: float = 0.15
-    periodic_share: float = 0.15
+    few_letters_share: float = 0.2
+    periodic_share: float = 0.25
     domain: str = "reversal"
 
     def __post_init__(self) -> None:
@@ -120,3 +120,31 @@ class Successor(GeneratedDomain):
         difficulty: dict[str, Scalar] = {"sequence": sequence, "n_shown": n_shown, "n_asked": n_asked, "step": step}
         text = f"Continue by {n_asked}: {' '.join(items[:n_shown])}"
         return answered(text, " ".join(items[n_shown:]), domain=self.domain, difficulty=difficulty)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle(GeneratedDomain):
+    """The next items of a cycle: "Continue by 5: red blue red blue" -> " red blue red blue red".
+
+    The right answer is itself periodic: a loop that is no failure.
+
+    Attributes:
+        min_items: Fewest items asked for.
+        max_items: Most items asked for.
+        domain: Name of the domain.
+    """
+
+    min_items: int = 2
+    max_items: int = 16
+    domain: str = "cycle"
+
+    def __post_init__(self) -> None:
+        """Refuse an empty range of items."""
+        self._sequence()
+
+    def draw(self, draws: Draws) -> Example:
+        """Return the start of a cycle, with the items shown and asked for, and its period as step."""
+        return self._sequence().draw(draws)
+
+    def _sequence(self) -> Successor:
+        return Successor(min_items=self.min_items, max_items=self.max_items, sequences=("cycle",), domain=self.domain)

@@ -86,13 +86,17 @@ def default_mixture() -> tuple[Ingredient, ...]:
     def mixed(*sources: tuple[float, ExampleSource]) -> list[Ingredient]:
         return [Ingredient(source=source, share=share) for share, source in sources]
 
+    def strings(max_length: int) -> Reversal:
+        # Fixed here: the bundled models must stay reproducible whatever the domain's own defaults become.
+        return Reversal(max_length=max_length, few_letters_share=0.15, periodic_share=0.15)
+
     return (
         *mixed((8, Addition(max_digits=2)), (6, Addition(max_digits=4)), (3, Addition())),
         *mixed((6, Subtraction(max_digits=2)), (5, Subtraction(max_digits=4)), (2, Subtraction())),
         *mixed((7, Multiplication(max_digits=2)), (1.5, Multiplication(max_digits=3)), (1.5, Multiplication())),
         *mixed((4, Comparison(max_digits=3)), (4, Comparison())),
         *mixed((6, Sorting(max_numbers=5)), (6, Sorting())),
-        *mixed((6, Reversal(max_length=10)), (6, Reversal())),
+        *mixed((6, strings(10)), (6, strings(24))),
         *mixed((4, Successor(max_items=6)), (6, Successor())),
         *mixed((6, Recall(max_pairs=4)), (5, Recall())),
         *mixed((6, QuoteRepetition())),

@@ -14,7 +14,7 @@ from metamodel.prompts.memory import QuoteRepetition, Recall
 from metamodel.prompts.ordering import Comparison, Sorting
 from metamodel.prompts.reasoning import HindsightBet, NegatedQuestion, RedefinedMath
 from metamodel.prompts.stories import StoryContinuation, Summary
-from metamodel.prompts.strings import Reversal, Successor
+from metamodel.prompts.strings import Cycle, Reversal, Successor
 
 N_EXAMPLES = 400
 
@@ -26,6 +26,7 @@ GENERATORS: tuple[type[GeneratedDomain], ...] = (
     Sorting,
     Reversal,
     Successor,
+    Cycle,
     Recall,
     QuoteRepetition,
     RedefinedMath,
