@@ -36,12 +36,13 @@ Rates: TypeAlias = dict[str, float | None]
 BEHAVIORS: Mapping[str, Featurizer] = {
     "correct": Correct(),
     "ngram_copy": NGramCopy(n=6, unit="character"),
-    "repetition_loop": RepetitionLoop(),
+    # Most answers are shorter than a dozen bytes.
+    "repetition_loop": RepetitionLoop(min_length=8),
     "truncated": Truncated(),
 }
 # Sampling at temperature 1 breaks most loops: they belong to greedy decoding.
 SETTINGS: Mapping[str, Sampling] = {
-    "sampled": Sampling(n_samples=4, temperature=1.0, max_new_tokens=48),
+    "sampled": Sampling(n_samples=4, temperature=1.0, max_new_tokens=32),
     "greedy": Sampling(n_samples=1, temperature=0.0, max_new_tokens=48),
 }
 LOWEST, HIGHEST = 0.05, 0.95
