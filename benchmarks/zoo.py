@@ -43,7 +43,7 @@ BEHAVIORS: Mapping[str, Featurizer] = {
 # Sampling at temperature 1 breaks most loops: they belong to greedy decoding.
 SETTINGS: Mapping[str, Sampling] = {
     "sampled": Sampling(n_samples=4, temperature=1.0, max_new_tokens=32),
-    "greedy": Sampling(n_samples=1, temperature=0.0, max_new_tokens=48),
+    "greedy": Sampling(n_samples=1, temperature=0.0, max_new_tokens=40),
 }
 LOWEST, HIGHEST = 0.05, 0.95
 FEWEST_DOMAINS, FEWEST_MODELS = 6, 2

@@ -69,6 +69,7 @@ def export_model(model: PreTrainedModel, folder: Path, *, record: dict[str, obje
     torch.nn.Module.to(half, torch.float16)
     with _without_progress_bars():
         half.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone; a package is for all
     build_tokenizer().save_pretrained(folder)
     if record is not None:
         (folder / TRAINING_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
