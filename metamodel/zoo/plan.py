@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # What each bundled model has read.
-DEFAULT_N_TOKENS = 14_000_000
+DEFAULT_N_TOKENS = 19_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
