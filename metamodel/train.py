@@ -73,6 +73,8 @@ def train(
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> None:
     """Fit and save every metamodel of the config; one that was fitted on the same data in the same way is kept."""
+    from threadpoolctl import threadpool_limits
+
     fits = list(planned_fits(read_datasets(run, config), config))
     saved = set(run.metamodel_names())
     facts = run.facts.get("fits")
@@ -92,7 +94,9 @@ def train(
             name=fit.name,
         )
         prompts = fit.dataset.prompts
-        fitted = trainer.fit(prompts.take(fit.fold.train), prompts.take(fit.fold.validation), context=context)
+        # Threads cost small fits more time than they save, and a sum's rounding would depend on the number of cores.
+        with threadpool_limits(limits=1):
+            fitted = trainer.fit(prompts.take(fit.fold.train), prompts.take(fit.fold.validation), context=context)
         run.save_metamodel(fit.name, fitted)
         fingerprints[fit.name] = fingerprint
         run.update_facts(fits=fingerprints)
