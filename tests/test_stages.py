@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from metamodel import featurize as featurize_stage
@@ -152,10 +151,3 @@ def test_every_registered_component_can_be_found() -> None:
             assert component_class(group, kind).__doc__  # type: ignore[arg-type] # the four groups
     with pytest.raises(MetamodelError, match="no trainers component is named 'bog'"):
         component_class("trainers", "bog")
-
-
-def test_lists_survive_arrow() -> None:
-    """Probabilities go to Parquet and back without losing a bit."""
-    values = np.random.default_rng(0).random((3, 2))
-    stored = pa.array(list(values), type=pa.list_(pa.float64()))
-    assert np.array_equal(np.stack(stored.to_pandas().to_list()), values)
