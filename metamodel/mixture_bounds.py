@@ -61,10 +61,6 @@ class MixtureLikelihood:
         fitted = self.pattern_likelihoods @ masses
         return float(self.pattern_weights @ np.log(fitted)) if (fitted > 0).all() else -np.inf
 
-    def information_bits(self, masses: FloatArray) -> float:
-        """Return I(F; X) = H(mean) - mean H for masses [g]: concave in the masses."""
-        return float(entropy_bits(masses @ self.outcome_probabilities) - masses @ self.conditional_entropies)
-
 
 def profile_interval(likelihood: MixtureLikelihood, *, low_slack: float, high_slack: float) -> tuple[float, float]:
     """Return the least and the most I(F; X) in bits over all masses whose likelihood is near the best.

@@ -63,11 +63,6 @@ class LstmState:
         self.hidden = self.hidden[:, indices].contiguous()
         self.cell = self.cell[:, indices].contiguous()
 
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeat each row, in place."""
-        self.hidden = self.hidden.repeat_interleave(repeats, dim=1)
-        self.cell = self.cell.repeat_interleave(repeats, dim=1)
-
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Reorder the rows, in place."""
         self.batch_select_indices(beam_idx)
