@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.labels import Binary, LabelSpace
-from metamodel.types import FloatArray, GenerationBatch
+from metamodel.types import FloatArray, GenerationBatch, Need
 
 Unit: TypeAlias = Literal["word", "character"]
 _Hashes: TypeAlias = NDArray[np.uint64]
@@ -47,6 +47,7 @@ class NGramCopy:
 
     space: ClassVar[LabelSpace] = Binary()
     reads_prompt: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ("text", "prompt")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from metamodel.labels import Binary, LabelSpace
 from metamodel.text import normalize
-from metamodel.types import FloatArray, GenerationBatch
+from metamodel.types import FloatArray, GenerationBatch, Need
 
 Match: TypeAlias = Literal["exact", "first_line", "prefix"]
 
@@ -43,6 +43,7 @@ class Correct:
 
     space: ClassVar[LabelSpace] = Binary()
     reads_prompt: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ("text", "references")
 
     def __post_init__(self) -> None:
         """Refuse an unknown way to match."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from metamodel.labels import Binary, LabelSpace
 from metamodel.loops import check_loop_limits, find_loop
-from metamodel.types import FloatArray, GenerationBatch
+from metamodel.types import FloatArray, GenerationBatch, Need
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class RepetitionLoop:
 
     space: ClassVar[LabelSpace] = Binary()
     reads_prompt: ClassVar[bool] = False
+    needs: ClassVar[tuple[Need, ...]] = ("text",)
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from metamodel.labels import Binary, Count, LabelSpace
-from metamodel.types import FloatArray, GenerationBatch
+from metamodel.types import FloatArray, GenerationBatch, Need
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Empty:
 
     space: ClassVar[LabelSpace] = Binary()
     reads_prompt: ClassVar[bool] = False
+    needs: ClassVar[tuple[Need, ...]] = ("text",)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
         """Return 1 where nothing was written, else 0, [n]."""
@@ -36,7 +37,7 @@ class Empty:
 
 @dataclass(frozen=True, kw_only=True)
 class Truncated:
-    """1 if the output was cut at the limit of new tokens, else 0.
+    """1 if the output was cut at the limit of new tokens, else 0; missing where the source does not say what ended it.
 
     f(y) = 1 if the finish reason is "length". It depends on the sampling's `max_new_tokens`.
 
@@ -50,15 +51,17 @@ class Truncated:
 
     space: ClassVar[LabelSpace] = Binary()
     reads_prompt: ClassVar[bool] = False
+    needs: ClassVar[tuple[Need, ...]] = ("finish_reason",)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
-        """Return 1 where the limit cut the output, else 0, [n]."""
-        return np.array([reason == "length" for reason in batch.finish_reasons], dtype=np.float64)
+        """Return 1 where the limit cut the output, else 0, NaN where the finish reason is unknown, [n]."""
+        labels = [np.nan if reason is None else reason == "length" for reason in batch.finish_reasons]
+        return np.array(labels, dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenCount:
-    """Number of tokens of the output, the end token not counted.
+    """Number of tokens of the output, the end token not counted; missing where the source does not say.
 
     f(y) = |y| in the primary model's own tokens, cut at the sampling's `max_new_tokens`: counts of primary models with
     different tokenizers do not compare.
@@ -73,7 +76,8 @@ class TokenCount:
 
     space: ClassVar[LabelSpace] = Count()
     reads_prompt: ClassVar[bool] = False
+    needs: ClassVar[tuple[Need, ...]] = ("n_tokens",)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
-        """Return the number of tokens, [n]."""
-        return np.array(batch.n_tokens, dtype=np.float64)
+        """Return the number of tokens, NaN where it is unknown, [n]."""
+        return np.array([np.nan if count is None else count for count in batch.n_tokens], dtype=np.float64)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from metamodel.primaries.capabilities import DrawRequest, DrawsSamples, RefusesPrompts
+from metamodel.primaries.capabilities import DrawRequest, DrawsSamples
 from metamodel.protocols import PrimaryModel
 from metamodel.store.rows import generations_to_table, prompts_to_table, table_from_rows
 from metamodel.store.run_directory import RunDirectory
-from metamodel.types import Generation, Prompt, Sampling, generation_key
+from metamodel.types import Failure, Generation, Outcome, Prompt, Sampling, generation_key
 
 OnProgress: TypeAlias = Callable[[str, int, int], None]
 
@@ -28,13 +28,13 @@ class PrimaryReport:
         n_wanted: Samples times prompts.
         n_found: Of those, how many the run had already.
         n_drawn: How many were drawn now.
-        n_refused: How many cannot be drawn; a row in errors/ each.
+        n_failed: How many cannot be drawn; a row in errors/ each.
     """
 
     n_wanted: int
     n_found: int
     n_drawn: int
-    n_refused: int
+    n_failed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,27 +124,28 @@ def _collect_primary(
     n_wanted = len(prompts) * sampling.n_samples
     n_missing = _n_samples(requests)
     progress.advance(n_wanted - n_missing)
-    refusals = _refusals(primary, requests, sampling)
-    _write_refusals(run, name, requests, refusals)
-    open_requests = [request for request in requests if request.prompt.id not in refusals]
-    n_refused = n_missing - _n_samples(open_requests)
-    progress.advance(n_refused)
+    failures: list[Failure] = []
     n_drawn = 0
     buffer = _Buffer(run)
     try:
-        for batch in _drawn(primary, open_requests, sampling):
+        for batch in _drawn(primary, requests, sampling):
+            failures += [row for row in batch if isinstance(row, Failure)]
             fresh = [
-                replace(row, primary=name, key=_key(identity, row.prompt_id, sampling, row.sample)) for row in batch
+                replace(row, primary=name, key=_key(identity, row.prompt_id, sampling, row.sample))
+                for row in batch
+                if not isinstance(row, Failure)
             ]
             fresh = [row for row in fresh if row.key not in present]
             present.update(row.key for row in fresh)
             buffer.add(fresh)
             n_drawn += len(fresh)
-            progress.advance(len(fresh))
+            progress.advance(len(batch))
     finally:
         # Also when interrupted: what is drawn is kept.
         buffer.flush()
-    return PrimaryReport(n_wanted=n_wanted, n_found=n_wanted - n_missing, n_drawn=n_drawn, n_refused=n_refused)
+    _write_failures(run, name, failures)
+    n_failed = len(failures)
+    return PrimaryReport(n_wanted=n_wanted, n_found=n_wanted - n_missing, n_drawn=n_drawn, n_failed=n_failed)
 
 
 def _missing(prompts: Sequence[Prompt], identity: str, sampling: Sampling, present: set[str]) -> Iterator[DrawRequest]:
@@ -156,19 +157,12 @@ def _missing(prompts: Sequence[Prompt], identity: str, sampling: Sampling, prese
             yield DrawRequest(prompt=prompt, samples=samples)
 
 
-def _drawn(primary: PrimaryModel, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
+def _drawn(primary: PrimaryModel, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
     if not requests:
         return iter(())
     if isinstance(primary, DrawsSamples):
         return primary.draw(requests, sampling)
     return primary.generate([request.prompt for request in requests], sampling)
-
-
-def _refusals(primary: PrimaryModel, requests: Sequence[DrawRequest], sampling: Sampling) -> dict[str, str]:
-    if not isinstance(primary, RefusesPrompts):
-        return {}
-    reasons = {request.prompt.id: primary.refusal(request.prompt, sampling) for request in requests}
-    return {prompt_id: reason for prompt_id, reason in reasons.items() if reason is not None}
 
 
 def _write_prompts(run: RunDirectory, prompts: Sequence[Prompt]) -> None:
@@ -177,21 +171,20 @@ def _write_prompts(run: RunDirectory, prompts: Sequence[Prompt]) -> None:
         run.write_shard("prompts", table, name=_PROMPTS_SHARD)
 
 
-def _write_refusals(run: RunDirectory, name: str, requests: Sequence[DrawRequest], refusals: Mapping[str, str]) -> None:
+def _write_failures(run: RunDirectory, name: str, failures: Sequence[Failure]) -> None:
     """Write the primary model's shard of errors/, replacing that of an earlier call."""
     shard = f"collect-{name}"
     rows = [
         {
             "stage": "collect",
-            "prompt_id": request.prompt.id,
+            "prompt_id": failure.prompt_id,
             "primary": name,
-            "sample": sample,
+            "sample": failure.sample,
             "behavior": None,
-            "reason": refusals[request.prompt.id],
+            "reason": failure.reason,
+            "is_final": failure.is_final,
         }
-        for request in requests
-        if request.prompt.id in refusals
-        for sample in request.samples
+        for failure in failures
     ]
     if rows or shard in run.shard_names("errors"):
         run.write_shard("errors", table_from_rows("errors", rows), name=shard)

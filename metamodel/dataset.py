@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from metamodel.config import RunConfig
 
 
+_PROMPT_COLUMNS = ("prompt_id", "prompt", "domain", "references", "choices", "attributes", "origin_id", "variant")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PrimaryDataset:
     """All prompts of a run with one primary model's labels.
@@ -55,8 +58,8 @@ def current_generations(run: RunDirectory, config: RunConfig) -> pd.DataFrame:
     A resumed run may also hold generations of an earlier config; they are left out.
 
     Returns:
-        A frame sorted by primary model, prompt and sample, with the columns of `generations` and `prompt`, `domain`,
-        `references`.
+        A frame sorted by primary model, prompt and sample, with the columns of `generations` and the prompt's: `prompt`
+        (its text), `domain`, `references`, `choices`, `attributes`, `origin_id`, `variant`.
 
     Raises:
         RunError: Nothing was collected for one of the config's primary models.
@@ -80,7 +83,10 @@ def current_generations(run: RunDirectory, config: RunConfig) -> pd.DataFrame:
         }
     current = generations[generations["key"].isin(wanted) & generations["primary"].isin(config.primaries)]
     joined = current.drop_duplicates("key").merge(
-        prompts[["prompt_id", "prompt", "domain", "references"]], on="prompt_id", how="inner", validate="many_to_one"
+        prompts[list(_PROMPT_COLUMNS)],
+        on="prompt_id",
+        how="inner",
+        validate="many_to_one",
     )
     order = pd.Categorical(joined["primary"], categories=list(config.primaries))
     return (
@@ -108,6 +114,8 @@ def read_datasets(run: RunDirectory, config: RunConfig) -> dict[str, PrimaryData
     """Return the labeled prompts of every primary model of the config, by its name."""
     spaces = label_spaces(run, config)
     prompts = read_prompts(run)
+    # Changed versions only define labels of their origin: to train on one and judge on the other would leak.
+    prompts = prompts[prompts["origin_id"].isna()].reset_index(drop=True)
     labels = run.read("labels", shard_names=list(spaces)).to_pandas()
     return {
         primary: _primary_dataset(primary, prompts, labels[labels["primary"] == primary], spaces)
@@ -123,7 +131,7 @@ def _primary_dataset(
     row_of = pd.Index(prompts["prompt_id"])
     tables = {}
     for name, space in spaces.items():
-        mine = labels[labels["behavior"] == name]
+        mine = labels[(labels["behavior"] == name) & labels["prompt_id"].isin(row_of)]
         n_samples = int(mine["sample"].max()) + 1 if len(mine) else 1
         codes = np.full((len(prompts), n_samples), MISSING_CODE, dtype=np.int64)
         values = mine["value"].to_numpy(dtype=np.float64, na_value=np.nan)

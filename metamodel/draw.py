@@ -34,6 +34,7 @@ def config_folds(config: RunConfig, prompts: Sequence[Prompt]) -> list[Fold]:
         DataError: A fold has nothing to train on, or a held-out domain does not exist.
     """
     plan = config.splits
+    prompts = [prompt for prompt in prompts if prompt.origin_id is None]  # no changed version is trained or judged on
     return make_folds(
         [prompt.text for prompt in prompts],
         [prompt.domain for prompt in prompts],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from metamodel.dataset import current_generations
 from metamodel.labels import label_space_to_dict
 from metamodel.store.run_directory import RunDirectory
 from metamodel.store.schemas import schema_of
-from metamodel.types import GenerationBatch, content_hash
+from metamodel.types import GenerationBatch, PartnerOutput, content_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,21 +84,30 @@ def _batches(generations: pd.DataFrame) -> Iterable[GenerationBatch]:
         begin = end
 
 
-def batch_of(rows: pd.DataFrame) -> GenerationBatch:
-    """Return the columns a featurizer reads."""
-    token_ids: Sequence[Sequence[int]] = rows["token_ids"].tolist()
-    # A stop token ends the output but is no part of it.
-    n_tokens = [
-        len(ids) - (reason == "stop" and len(ids) > 0)
-        for ids, reason in zip(token_ids, rows["finish_reason"], strict=True)
-    ]
+def batch_of(rows: pd.DataFrame, *, partners: Sequence[Sequence[PartnerOutput]] | None = None) -> GenerationBatch:
+    """Return the columns a featurizer reads.
+
+    Args:
+        rows: Generations joined with their prompts, as `current_generations` gives them.
+        partners: The outputs to compare each row with.
+    """
     return GenerationBatch(
-        texts=rows["text"].tolist(),
+        texts=["" if text is None else text for text in _or_none(rows["text"])],
         prompts=rows["prompt"].tolist(),
         references=[tuple(golds) for golds in rows["references"]],
+        choices=[tuple(offered) for offered in rows["choices"]],
         domains=rows["domain"].tolist(),
         prompt_ids=rows["prompt_id"].tolist(),
-        n_tokens=n_tokens,
-        finish_reasons=rows["finish_reason"].tolist(),
+        primaries=rows["primary"].tolist(),
+        samples=rows["sample"].tolist(),
+        n_tokens=[None if count is None else int(count) for count in _or_none(rows["n_tokens"])],
+        finish_reasons=_or_none(rows["finish_reason"]),
         logprobs=rows["logprobs"].tolist(),
+        attributes=[json.loads(text) for text in rows["attributes"]],
+        metadata=[json.loads(text) for text in rows["metadata"]],
+        partners=[()] * len(rows) if partners is None else partners,
     )
+
+
+def _or_none(column: pd.Series[Any]) -> list[Any]:
+    return [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from metamodel.labels import LabeledPrompts, LabelSpace
-from metamodel.types import FloatArray, Generation, GenerationBatch, Predictions, Prompt, Sampling
+from metamodel.types import FloatArray, GenerationBatch, Need, Outcome, Predictions, Prompt, Sampling
 
 
 @runtime_checkable
@@ -34,8 +34,8 @@ class PrimaryModel(Protocol):
         """Say which weights these are: name and revision or content hash."""
         ...
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
-        """Yield batches of generations, `sampling.n_samples` a prompt, in any order.
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Outcome]]:
+        """Yield batches of generations, `sampling.n_samples` a prompt, in any order; a Failure where one has none.
 
         A generation depends on its prompt, the sampling and its sample index alone, never on what shared its batch.
         """
@@ -63,6 +63,11 @@ class Featurizer(Protocol):
     @property
     def reads_prompt(self) -> bool:
         """Say whether the label is a function of more than the output (then equation 3's bound is not claimed)."""
+        ...
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Declare what the label is computed from; where it is absent the label is missing."""
         ...
 
     def label(self, batch: GenerationBatch) -> FloatArray:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from metamodel.types import FinishReason, GenerationBatch
+from metamodel.types import FinishReason, GenerationBatch, JSONValue, PartnerOutput
 
 _APOSTROPHES_AND_POINTS: Final = frozenset("'’‘.")  # noqa: RUF001 - curly quotes are apostrophes in model outputs
 _ARTICLES: Final = frozenset({"a", "an", "the"})
@@ -57,22 +58,34 @@ def normalize(
     return " ".join(words)
 
 
-def text_batch(
+def text_batch(  # noqa: PLR0913 - one argument a column
     texts: Sequence[str],
     *,
     prompts: Sequence[str] | None = None,
+    prompt_ids: Sequence[str] | None = None,
     references: Sequence[Sequence[str]] | None = None,
-    n_tokens: Sequence[int] | None = None,
-    finish_reasons: Sequence[FinishReason] | None = None,
+    choices: Sequence[Sequence[str]] | None = None,
+    n_tokens: Sequence[int | None] | None = None,
+    finish_reasons: Sequence[FinishReason | None] | None = None,
+    logprobs: Sequence[Sequence[float] | None] | None = None,
+    attributes: Sequence[Mapping[str, JSONValue]] | None = None,
+    metadata: Sequence[Mapping[str, JSONValue]] | None = None,
+    partners: Sequence[Sequence[PartnerOutput]] | None = None,
 ) -> GenerationBatch:
-    """Return texts from anywhere as a batch that featurizers read; what is not given is empty, 0 or "stop".
+    """Return texts from anywhere as a batch that featurizers read; what is not given is empty or unknown.
 
     Args:
         texts: Outputs, n of them.
         prompts: The prompt of each output.
+        prompt_ids: Rows with the same id are sibling samples, numbered in their order; without it no row has siblings.
         references: Gold answers of each output's prompt.
+        choices: Continuations that each output's prompt offers.
         n_tokens: Tokens of each output, the end token not counted.
-        finish_reasons: "stop" or "length".
+        finish_reasons: What ended each output.
+        logprobs: Natural log-probability of each token.
+        attributes: What is known of each output's prompt.
+        metadata: What the source says of each output.
+        partners: The outputs to compare each row with.
 
     Raises:
         ValueError: The columns differ in length.
@@ -81,16 +94,28 @@ def text_batch(
     2
     """
     n = len(texts)
-    asked = [""] * n if prompts is None else prompts
+    ids = [str(row) for row in range(n)] if prompt_ids is None else list(prompt_ids)
+    n_seen: Counter[str] = Counter()
+    samples = []
+    for prompt_id in ids:
+        samples.append(n_seen[prompt_id])
+        n_seen[prompt_id] += 1
+    nothing: Mapping[str, JSONValue] = {}
     return GenerationBatch(
         texts=texts,
-        prompts=asked,
+        prompts=[""] * n if prompts is None else prompts,
         references=[()] * n if references is None else references,
+        choices=[()] * n if choices is None else choices,
         domains=[""] * n,
-        prompt_ids=[str(row) for row in range(n)],
-        n_tokens=[0] * n if n_tokens is None else n_tokens,
-        finish_reasons=["stop"] * n if finish_reasons is None else finish_reasons,
-        logprobs=[None] * n,
+        prompt_ids=ids,
+        primaries=[""] * n,
+        samples=samples,
+        n_tokens=[None] * n if n_tokens is None else n_tokens,
+        finish_reasons=[None] * n if finish_reasons is None else finish_reasons,
+        logprobs=[None] * n if logprobs is None else logprobs,
+        attributes=[nothing] * n if attributes is None else attributes,
+        metadata=[nothing] * n if metadata is None else metadata,
+        partners=[()] * n if partners is None else partners,
     )
 
 

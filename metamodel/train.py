@@ -12,10 +12,9 @@ from metamodel.dataset import PrimaryDataset, read_datasets
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
 from metamodel.splits import Fold, make_folds
-from metamodel.types import content_hash
+from metamodel.types import JSONValue, content_hash
 
 if TYPE_CHECKING:
-    from metamodel.config import JSONValue
     from metamodel.store.run_directory import RunDirectory
 
 

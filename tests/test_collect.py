@@ -154,7 +154,7 @@ def test_refused_prompts_become_errors_once(run: RunDirectory) -> None:
         assert [(row["prompt_id"], row["sample"], row["reason"]) for row in rows] == [
             (PROMPTS[3].id, sample, "no room for 4") for sample in range(2)
         ]
-        assert report.primaries["p"].n_refused == 2
+        assert report.primaries["p"].n_failed == 2
     assert len(places(run)) == 18
     collected(run, Echo())
     assert run.read("errors").num_rows == 0

@@ -20,6 +20,9 @@ GROUND_FLOOR = {
     "metamodel.labels",
     "metamodel.loops",
     "metamodel.metrics",
+    # A component that holds others builds them by kind.
+    "metamodel.registry",
+    "metamodel.config.components",
 }
 
 

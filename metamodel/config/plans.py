@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from metamodel.protocols import Featurizer, PrimaryModel, PromptSource, Trainer
-from metamodel.types import Sampling
-
-JSONValue: TypeAlias = str | int | float | bool | list["JSONValue"] | dict[str, "JSONValue"] | None
-JSONObject: TypeAlias = dict[str, JSONValue]
+from metamodel.types import JSONObject, Sampling
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,21 @@
-"""What a primary model may offer beyond `generate`; collect looks for it and does without."""
+"""What a primary model may offer beyond `generate`; the stages look for it and do without.
+
+Each is a protocol of one method. Nothing here runs a model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from metamodel.types import Generation, Prompt, Sampling
+from metamodel.types import Outcome, Prompt, Sampling
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from metamodel.protocols import PrimaryModel
+    from metamodel.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,24 +31,43 @@ class DrawRequest:
     samples: tuple[int, ...]
 
 
-def requests_for_all(prompts: Sequence[Prompt], sampling: Sampling) -> list[DrawRequest]:
-    """Return requests for every sample of every prompt."""
-    return [DrawRequest(prompt=prompt, samples=tuple(range(sampling.n_samples))) for prompt in prompts]
+def requests_for_all(prompts: Iterable[Prompt], sampling: Sampling) -> Iterator[DrawRequest]:
+    """Yield requests for every sample of every prompt."""
+    for prompt in prompts:
+        yield DrawRequest(prompt=prompt, samples=tuple(range(sampling.n_samples)))
 
 
 @runtime_checkable
 class DrawsSamples(Protocol):
     """A primary model that can draw single samples, so that a run with more samples draws only the new ones."""
 
-    def draw(self, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
-        """Yield batches of generations, one a requested sample, in any order."""
+    def draw(self, requests: Iterable[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
+        """Yield one outcome a requested sample, in batches and any order; reads ahead in the requests only so far."""
         ...
 
 
 @runtime_checkable
-class RefusesPrompts(Protocol):
-    """A primary model that knows beforehand which prompts it cannot answer."""
+class ReadsRecords(Protocol):
+    """A primary model whose outputs exist already, read as whole tables."""
 
-    def refusal(self, prompt: Prompt, sampling: Sampling) -> str | None:
-        """Return why nothing can be drawn for a prompt, or None; `generate` yields nothing for a refused prompt."""
+    def records(self, sampling: Sampling) -> Iterator[pa.Table]:
+        """Yield tables with the columns of `generations` but key and primary, in bounded pieces."""
+        ...
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """One config entry that stands for several primary models, as a log of several does."""
+
+    def members(self) -> Mapping[str, PrimaryModel]:
+        """Return the primary models by name."""
+        ...
+
+
+@runtime_checkable
+class ScoresTokens(Protocol):
+    """A primary model that can say how likely it finds the tokens of an output, for `metamodel verify`."""
+
+    def token_logprobs(self, prompts: Sequence[str], outputs: Sequence[Sequence[int]]) -> list[FloatArray]:
+        """Return the natural log-probability of each token of each output after its prompt, [t] each."""
         ...

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from metamodel.primaries.capabilities import DrawRequest, requests_for_all
 from metamodel.primaries.randomness import generation_seed
-from metamodel.types import FloatArray, Generation, Prompt, Sampling, generation_key
+from metamodel.types import Failure, FloatArray, Generation, Outcome, Prompt, Sampling, generation_key
 
 if TYPE_CHECKING:
     from metamodel.primaries.decoding import DecodedRow, Row
@@ -59,34 +59,36 @@ class TransformersModel:
         special = "" if self.add_special_tokens else "+no_special_tokens"
         return f"{weights_identity(self._source)}{precision}{special}"
 
-    def refusal(self, prompt: Prompt, sampling: Sampling) -> str | None:
-        """Return why nothing can be drawn for a prompt, or None."""
-        loaded = self._load()
-        return _refusal(loaded, self._encode(loaded, [prompt.text])[0], sampling)
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
-        """Yield batches of generations, every sample of every prompt that is not refused.
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Outcome]]:
+        """Yield batches of generations, every sample of every prompt; a Failure for one that does not fit the context.
 
         Raises:
             MetamodelError: If the model cannot be loaded or gives logits that are no numbers.
         """
         return self.draw(requests_for_all(prompts, sampling), sampling)
 
-    def draw(self, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
-        """Yield batches of generations: the requested samples of prompts that are not refused, short prompts first."""
+    def draw(self, requests: Iterable[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
+        """Yield an outcome for every requested sample, short prompts first."""
         from metamodel.primaries.decoding import Row, decode, plan_batches
         from metamodel.primaries.loading import quiet_transformers
 
         loaded = self._load()
+        requests = list(requests)
         rows: list[Row] = []
         sources: list[tuple[str, int]] = []
+        failures: list[Outcome] = []
         encoded = self._encode(loaded, [request.prompt.text for request in requests])
         for request, tokens in zip(requests, encoded, strict=True):
-            if _refusal(loaded, tokens, sampling) is None:
-                for sample in request.samples:
-                    seed = generation_seed(run_seed=sampling.seed, prompt_id=request.prompt.id, sample=sample)
-                    rows.append(Row(prompt=tokens, seed=seed))
-                    sources.append((request.prompt.id, sample))
+            reason = _refusal(loaded, tokens, sampling)
+            for sample in request.samples:
+                if reason is not None:
+                    failures.append(Failure(prompt_id=request.prompt.id, sample=sample, reason=reason, is_final=True))
+                    continue
+                seed = generation_seed(run_seed=sampling.seed, prompt_id=request.prompt.id, sample=sample)
+                rows.append(Row(prompt=tokens, seed=seed))
+                sources.append((request.prompt.id, sample))
+        if failures:
+            yield failures
         batches = plan_batches(
             rows,
             new_tokens=sampling.max_new_tokens,
@@ -160,7 +162,7 @@ class TransformersModel:
         decoded: Sequence[DecodedRow],
         sources: Sequence[tuple[str, int]],
         sampling: Sampling,
-    ) -> list[Generation]:
+    ) -> list[Outcome]:
         outputs = [item.token_ids[:-1] if item.finish_reason == "stop" else item.token_ids for item in decoded]
         texts = loaded.decode([row.prompt for row in rows], outputs)
         identity = self.identity
@@ -175,8 +177,9 @@ class TransformersModel:
                 token_ids=item.token_ids,
                 logprobs=item.logprobs,
                 finish_reason=item.finish_reason,
+                n_tokens=len(output),
             )
-            for row, item, text, (prompt_id, sample) in zip(rows, decoded, texts, sources, strict=True)
+            for row, item, output, text, (prompt_id, sample) in zip(rows, decoded, outputs, texts, sources, strict=True)
         ]
 
 

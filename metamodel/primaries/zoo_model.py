@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from metamodel.types import FloatArray, Generation, Prompt, Sampling, generation_key
+from metamodel.types import Failure, FloatArray, Outcome, Prompt, Sampling, generation_key
 from metamodel.zoo.catalog import check_name, zoo_folder
 
 if TYPE_CHECKING:
@@ -39,16 +39,12 @@ class ZooModel:
         """Name and hash of the weights."""
         return f"zoo/{self._delegate.identity}"
 
-    def refusal(self, prompt: Prompt, sampling: Sampling) -> str | None:
-        """Return why nothing can be drawn for a prompt, or None."""
-        return self._delegate.refusal(prompt, sampling)
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
-        """Yield batches of generations, every sample of every prompt that is not refused."""
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Outcome]]:
+        """Yield batches of generations, every sample of every prompt."""
         return self._renamed(self._delegate.generate(prompts, sampling), sampling)
 
-    def draw(self, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
-        """Yield batches of generations, the requested samples of prompts that are not refused."""
+    def draw(self, requests: Iterable[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
+        """Yield an outcome for every requested sample."""
         return self._renamed(self._delegate.draw(requests, sampling), sampling)
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> FloatArray:
@@ -61,12 +57,14 @@ class ZooModel:
 
         return TransformersModel(model=str(zoo_folder(self.model)), device=self.device, batch_tokens=self.batch_tokens)
 
-    def _renamed(self, batches: Iterator[list[Generation]], sampling: Sampling) -> Iterator[list[Generation]]:
+    def _renamed(self, batches: Iterator[list[Outcome]], sampling: Sampling) -> Iterator[list[Outcome]]:
         # The folder's place on this machine must not reach the artifacts.
         identity, name = self.identity, f"zoo/{self.model}"
         for batch in batches:
             yield [
-                replace(
+                row
+                if isinstance(row, Failure)
+                else replace(
                     row,
                     primary=name,
                     key=generation_key(

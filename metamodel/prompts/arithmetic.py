@@ -32,8 +32,8 @@ class Addition(GeneratedDomain):
         """Return a sum, with its number of digits and carries."""
         n_digits = draws.between(self.min_digits, self.max_digits)
         left, right = draw_number(draws, n_digits), draw_number(draws, n_digits)
-        difficulty = {"n_digits": n_digits, "carries": count_carries(left, right)}
-        return answered(f"{left} + {right} =", str(left + right), domain=self.domain, difficulty=difficulty)
+        attributes = {"n_digits": n_digits, "carries": count_carries(left, right)}
+        return answered(f"{left} + {right} =", str(left + right), domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,8 @@ class Subtraction(GeneratedDomain):
         """Return a difference, with its number of digits and its sign."""
         n_digits = draws.between(self.min_digits, self.max_digits)
         left, right = draw_number(draws, n_digits), draw_number(draws, n_digits)
-        difficulty = {"n_digits": n_digits, "negative": left < right}
-        return answered(f"{left} - {right} =", str(left - right), domain=self.domain, difficulty=difficulty)
+        attributes = {"n_digits": n_digits, "negative": left < right}
+        return answered(f"{left} - {right} =", str(left - right), domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +84,8 @@ class Multiplication(GeneratedDomain):
         """Return a product, with its number of digits."""
         n_digits = draws.between(self.min_digits, self.max_digits)
         left, right = draw_number(draws, n_digits), draw_number(draws, n_digits)
-        difficulty = {"n_digits": n_digits}
-        return answered(f"{left} * {right} =", str(left * right), domain=self.domain, difficulty=difficulty)
+        attributes = {"n_digits": n_digits}
+        return answered(f"{left} * {right} =", str(left * right), domain=self.domain, attributes=attributes)
 
 
 def draw_number(draws: Draws, n_digits: int) -> int:

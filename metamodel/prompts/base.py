@@ -83,9 +83,9 @@ class GeneratedDomain(ABC):
             yield prompt
 
 
-def answered(text: str, answer: str, *, domain: str, difficulty: Mapping[str, Scalar]) -> Example:
+def answered(text: str, answer: str, *, domain: str, attributes: Mapping[str, Scalar]) -> Example:
     """Return the example of a question with one right answer, which is its reference and its continuation."""
-    return Prompt.create(text, domain=domain, references=(answer,), difficulty=difficulty), f" {answer}"
+    return Prompt.create(text, domain=domain, references=(answer,), attributes=attributes), f" {answer}"
 
 
 def refuse(*problems: str | None) -> None:

@@ -41,8 +41,8 @@ class Capitals(GeneratedDomain):
         """Return a question, with its template and the length of the answer."""
         place, city = draws.pick(load_capitals())
         template = draws.between(0, len(QUESTIONS) - 1)
-        difficulty = {"template": template, "answer_bytes": len(city)}
-        return answered(QUESTIONS[template].format(place=place), city, domain=self.domain, difficulty=difficulty)
+        attributes = {"template": template, "answer_bytes": len(city)}
+        return answered(QUESTIONS[template].format(place=place), city, domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class CounterfactualCapitals(GeneratedDomain):
         (asked, memory), (other, _), (_, moved_to) = draws.distinct(load_capitals(), 3)
         follows_context = not draws.chance(self.other_place_share)
         supposition = draws.pick(SUPPOSITIONS).format(place=asked if follows_context else other, city=moved_to)
-        difficulty = {"follows_context": follows_context}
+        attributes = {"follows_context": follows_context}
         answer = moved_to if follows_context else memory
         text = f"{supposition} The capital of {asked} is"
-        return answered(text, answer, domain=self.domain, difficulty=difficulty)
+        return answered(text, answer, domain=self.domain, attributes=attributes)

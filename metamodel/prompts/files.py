@@ -127,7 +127,7 @@ class TextWindows:
             yield Prompt.create(
                 " ".join(file.words[start : start + n_words]),
                 domain=file.domain,
-                difficulty={"n_words": n_words, "file": file.path.name, "line": file.lines[start]},
+                attributes={"n_words": n_words, "file": file.path.name, "line": file.lines[start]},
             )
 
 

@@ -40,7 +40,7 @@ class Mechanistic(GeneratedDomain):
         """Return random characters, with their number; nothing is expected after them."""
         length = draws.between(self.min_length, self.max_length)
         text = "".join([draws.pick(self.alphabet) for _ in range(length)])
-        return Prompt.create(text, domain=self.domain, difficulty={"length": length}), ""
+        return Prompt.create(text, domain=self.domain, attributes={"length": length}), ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,5 +82,5 @@ class RepeatedText(GeneratedDomain):
         n_repeats = draws.between(self.min_repeats, self.max_repeats)
         text = " ".join([unit] * n_repeats)
         n_missing = draws.between(1, len(unit) - 1) if len(unit) > 1 and draws.chance(0.5) else 0
-        difficulty = {"length": len(unit), "n_repeats": n_repeats, "is_word": is_word, "n_missing": n_missing}
-        return Prompt.create(text[: len(text) - n_missing], domain=self.domain, difficulty=difficulty), ""
+        attributes = {"length": len(unit), "n_repeats": n_repeats, "is_word": is_word, "n_missing": n_missing}
+        return Prompt.create(text[: len(text) - n_missing], domain=self.domain, attributes=attributes), ""

@@ -53,8 +53,8 @@ class Recall(GeneratedDomain):
         values = draws.distinct(data_lines("words.txt"), n_pairs)
         pairs = ", ".join([f"{key}: {value}" for key, value in zip(keys, values, strict=True)])
         asked = n_pairs - 1 - distance
-        difficulty = {"n_pairs": n_pairs, "distance": distance}
-        return answered(f"{pairs}. {keys[asked]}:", values[asked], domain=self.domain, difficulty=difficulty)
+        attributes = {"n_pairs": n_pairs, "distance": distance}
+        return answered(f"{pairs}. {keys[asked]}:", values[asked], domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,5 +83,5 @@ class QuoteRepetition(GeneratedDomain):
             while word == last:
                 word = draws.pick(data_lines("words.txt"))
             sentence = f"{start} {word}"
-        difficulty = {"changed": changed, "n_words": sentence.count(" ") + 1}
-        return answered(f"Repeat: {sentence} ->", sentence, domain=self.domain, difficulty=difficulty)
+        attributes = {"changed": changed, "n_words": sentence.count(" ") + 1}
+        return answered(f"Repeat: {sentence} ->", sentence, domain=self.domain, attributes=attributes)

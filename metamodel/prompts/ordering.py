@@ -45,13 +45,13 @@ class Comparison(GeneratedDomain):
         while right == left:
             right = draw_number(draws, draws.between(self.min_digits, self.max_digits))
         first, second = str(left), str(right)
-        difficulty = {
+        attributes = {
             "n_digits_first": len(first),
             "n_digits_second": len(second),
             "shared_prefix": _shared_prefix(first, second) if len(first) == len(second) else 0,
         }
         text = f"Which is larger, {first} or {second}?"
-        return answered(text, str(max(left, right)), domain=self.domain, difficulty=difficulty)
+        return answered(text, str(max(left, right)), domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,9 @@ class Sorting(GeneratedDomain):
             numbers = [draws.pick(values) for _ in range(n_numbers)]
         else:
             numbers = [draws.between(0, largest) for _ in range(n_numbers)]
-        difficulty = {"n_numbers": n_numbers, "n_values": len(set(numbers)), "n_digits": len(str(largest))}
+        attributes = {"n_numbers": n_numbers, "n_values": len(set(numbers)), "n_digits": len(str(largest))}
         text = f"Sort: {' '.join(map(str, numbers))} ->"
-        return answered(text, " ".join(map(str, sorted(numbers))), domain=self.domain, difficulty=difficulty)
+        return answered(text, " ".join(map(str, sorted(numbers))), domain=self.domain, attributes=attributes)
 
 
 def _redraw_last_digits(draws: Draws, number: int, n_differing: int) -> int:

@@ -51,7 +51,7 @@ class RedefinedMath(GeneratedDomain):
         else:
             formula = f"{left} {draws.pick('+-*')} {right}"
             text, answer = self._formula_as_string(variant, formula)
-        return answered(text, answer, domain=self.domain, difficulty={"variant": variant})
+        return answered(text, answer, domain=self.domain, attributes={"variant": variant})
 
     @staticmethod
     def _redefined_operator(draws: Draws, left: int, right: int) -> tuple[str, str]:
@@ -105,7 +105,7 @@ class NegatedQuestion(GeneratedDomain):
         first, second = (right, wrong) if gold == "A" else (wrong, right)
         verb = "is not" if negated else "is"
         text = f"{subject} {verb} {relation} A) {first} or B) {second}? Answer:"
-        return answered(text, gold, domain=self.domain, difficulty={"topic": topic, "negated": negated})
+        return answered(text, gold, domain=self.domain, attributes={"topic": topic, "negated": negated})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +142,12 @@ class HindsightBet(GeneratedDomain):
         agrees = draws.chance(self.agrees_share)
         bet, expected = _draw_bet(draws, agrees=agrees)
         lines.append(bet)
-        difficulty: dict[str, Scalar] = {
+        attributes: dict[str, Scalar] = {
             "n_shots": self.n_shots,
             "expected_value": expected / 100,
             "outcome_agrees": agrees,
         }
-        return answered("\n".join(lines), _verdict(expected), domain=self.domain, difficulty=difficulty)
+        return answered("\n".join(lines), _verdict(expected), domain=self.domain, attributes=attributes)
 
 
 def _draw_bet(draws: Draws, *, agrees: bool) -> tuple[str, int]:

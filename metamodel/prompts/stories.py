@@ -55,8 +55,8 @@ class StoryContinuation(GeneratedDomain):
             if is_enough or len(continuation) + 1 + len(sentence) > MOST_CONTINUATION_BYTES:
                 break
             continuation += " " + sentence
-        difficulty = {"n_sentences": n_whole, "n_words_of_sentence": n_kept}
-        return Prompt.create(text, domain=self.domain, difficulty=difficulty), continuation
+        attributes = {"n_sentences": n_whole, "n_words_of_sentence": n_kept}
+        return Prompt.create(text, domain=self.domain, attributes=attributes), continuation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Summary(GeneratedDomain):
         # The end stays: a story without it has nothing to sum up.
         sentences = (*story.sentences[: n_sentences - 1], story.sentences[-1])
         text = f"{' '.join(sentences)} TL;DR:"
-        return Prompt.create(text, domain=self.domain, difficulty={"n_sentences": len(sentences)}), f" {story.gist}"
+        return Prompt.create(text, domain=self.domain, attributes={"n_sentences": len(sentences)}), f" {story.gist}"
 
 
 def draw_story(draws: Draws) -> Story:

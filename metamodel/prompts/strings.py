@@ -66,8 +66,8 @@ class Reversal(GeneratedDomain):
         else:
             pattern = "random"
             word = "".join(draws.pick(LETTERS) for _ in range(length))
-        difficulty: dict[str, Scalar] = {"length": length, "pattern": pattern}
-        return answered(f"Reverse: {word} ->", word[::-1], domain=self.domain, difficulty=difficulty)
+        attributes: dict[str, Scalar] = {"length": length, "pattern": pattern}
+        return answered(f"Reverse: {word} ->", word[::-1], domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +117,9 @@ class Successor(GeneratedDomain):
                 cycle = ROUNDS[sequence]
                 start = draws.between(0, len(cycle) - 1)
             items = [cycle[(start + index) % len(cycle)] for index in range(n_shown + n_asked)]
-        difficulty: dict[str, Scalar] = {"sequence": sequence, "n_shown": n_shown, "n_asked": n_asked, "step": step}
+        attributes: dict[str, Scalar] = {"sequence": sequence, "n_shown": n_shown, "n_asked": n_asked, "step": step}
         text = f"Continue by {n_asked}: {' '.join(items[:n_shown])}"
-        return answered(text, " ".join(items[n_shown:]), domain=self.domain, difficulty=difficulty)
+        return answered(text, " ".join(items[n_shown:]), domain=self.domain, attributes=attributes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,10 @@ def prompts_to_table(prompts: Iterable[Prompt]) -> pa.Table:
                 "domain": prompt.domain,
                 "text": prompt.text,
                 "references": prompt.references,
-                "difficulty": json.dumps(dict(prompt.difficulty), sort_keys=True),
+                "choices": prompt.choices,
+                "attributes": json.dumps(dict(prompt.attributes), sort_keys=True),
+                "origin_id": prompt.origin_id,
+                "variant": prompt.variant,
             }
             for prompt in prompts
         ),
@@ -69,7 +72,10 @@ def prompts_from_table(table: pa.Table) -> list[Prompt]:
             domain=row["domain"],
             text=row["text"],
             references=tuple(row["references"]),
-            difficulty=json.loads(row["difficulty"]),
+            choices=tuple(row["choices"]),
+            attributes=json.loads(row["attributes"]),
+            origin_id=row["origin_id"],
+            variant=row["variant"],
         )
         for row in table.to_pylist()
     ]
@@ -77,16 +83,34 @@ def prompts_from_table(table: pa.Table) -> list[Prompt]:
 
 def generations_to_table(generations: Iterable[Generation]) -> pa.Table:
     """Return rows of `generations`."""
-    names = schema_of("generations").names
-    return table_from_rows("generations", ({name: getattr(item, name) for name in names} for item in generations))
+    names = [name for name in schema_of("generations").names if name != "metadata"]
+    return table_from_rows(
+        "generations",
+        (
+            {name: getattr(item, name) for name in names}
+            | {"metadata": json.dumps(dict(item.metadata), sort_keys=True) if item.metadata else "{}"}
+            for item in generations
+        ),
+    )
 
 
 def generations_from_table(table: pa.Table) -> list[Generation]:
     """Return the generations of rows of `generations`."""
     return [
-        Generation(**{**row, "token_ids": tuple(row["token_ids"]), "logprobs": tuple(row["logprobs"])})
+        Generation(
+            **{
+                **row,
+                "token_ids": _tuple_or_none(row["token_ids"]),
+                "logprobs": _tuple_or_none(row["logprobs"]),
+                "metadata": json.loads(row["metadata"]),
+            }
+        )
         for row in table.to_pylist()
     ]
+
+
+def _tuple_or_none(values: list[object] | None) -> tuple[object, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def _storable(value: object) -> object:

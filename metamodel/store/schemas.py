@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TableName: TypeAlias = Literal["prompts", "generations", "labels", "errors", "predictions"]
 
@@ -22,7 +22,10 @@ def schema_of(table: TableName) -> pa.Schema:
             ("domain", pa.string()),
             ("text", pa.string()),
             ("references", pa.list_(pa.string())),
-            ("difficulty", pa.string()),  # JSON object
+            ("choices", pa.list_(pa.string())),
+            ("attributes", pa.string()),  # JSON object
+            ("origin_id", pa.string()),  # null for a prompt of its own
+            ("variant", pa.string()),
         ],
         "generations": [
             ("key", pa.string()),
@@ -30,10 +33,13 @@ def schema_of(table: TableName) -> pa.Schema:
             ("primary", pa.string()),
             ("sample", pa.int32()),
             ("seed", pa.int64()),
+            # A null here and below: the source does not tell.
             ("text", pa.string()),
             ("token_ids", pa.list_(pa.int32())),
             ("logprobs", pa.list_(pa.float32())),
             ("finish_reason", pa.string()),
+            ("n_tokens", pa.int32()),
+            ("metadata", pa.string()),  # JSON object
         ],
         # One row a generation and behavior; a null value is a label that is missing by definition.
         "labels": [
@@ -52,6 +58,7 @@ def schema_of(table: TableName) -> pa.Schema:
             ("sample", pa.int32()),
             ("behavior", pa.string()),
             ("reason", pa.string()),
+            ("is_final", pa.bool_()),  # trying again cannot help
         ],
         # One row a metamodel, behavior, primary, split and prompt.
         "predictions": [

@@ -74,11 +74,11 @@ def test_difficulty_is_recorded_with_one_set_of_names(
     generator: GeneratedDomain, first_examples: list[Example]
 ) -> None:
     """Difficulty parameters of a domain form a table: every prompt has all of them, and they differ."""
-    names = {tuple(prompt.difficulty) for prompt, _ in first_examples}
+    names = {tuple(prompt.attributes) for prompt, _ in first_examples}
     assert len(names) == 1
     assert names != {()}
-    difficulties = {tuple(prompt.difficulty.values()) for prompt, _ in first_examples}
-    assert len(difficulties) > 1, generator.domain
+    attribute_values = {tuple(prompt.attributes.values()) for prompt, _ in first_examples}
+    assert len(attribute_values) > 1, generator.domain
 
 
 def test_a_domain_can_be_renamed(generator: GeneratedDomain) -> None:

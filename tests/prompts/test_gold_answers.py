@@ -52,7 +52,7 @@ def test_arithmetic_is_right(source: GeneratedDomain) -> None:
             assert answer + int(right) == int(left)
         else:
             assert answer == sum(int(digit) * int(left) * 10**place for place, digit in enumerate(reversed(right)))
-        assert len(left) == len(right) == prompt.difficulty["n_digits"]
+        assert len(left) == len(right) == prompt.attributes["n_digits"]
 
 
 def test_carries_are_counted() -> None:
@@ -60,14 +60,14 @@ def test_carries_are_counted() -> None:
     for prompt in first_prompts(Addition()):
         left, right = matched(r"(\d+) \+ (\d+) =", prompt.text)
         lost = sum(map(int, left + right)) - sum(map(int, gold(prompt)))
-        assert prompt.difficulty["carries"] == lost // 9
+        assert prompt.attributes["carries"] == lost // 9
 
 
 def test_subtraction_meets_both_signs() -> None:
     """Negative results are part of the domain, and marked."""
     prompts = first_prompts(Subtraction())
     assert {gold(prompt).startswith("-") for prompt in prompts} == {False, True}
-    assert all(prompt.difficulty["negative"] == gold(prompt).startswith("-") for prompt in prompts)
+    assert all(prompt.attributes["negative"] == gold(prompt).startswith("-") for prompt in prompts)
 
 
 def test_the_larger_number_is_larger() -> None:
@@ -80,10 +80,10 @@ def test_the_larger_number_is_larger() -> None:
         assert padded[0] < padded[1]
         assert gold(prompt).zfill(9) == padded[1]
         n_first += gold(prompt) == first
-        assert (len(first), len(second)) == (prompt.difficulty["n_digits_first"], prompt.difficulty["n_digits_second"])
+        assert (len(first), len(second)) == (prompt.attributes["n_digits_first"], prompt.attributes["n_digits_second"])
         if len(first) == len(second):
             common = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=True))))
-            assert common == prompt.difficulty["shared_prefix"]
+            assert common == prompt.attributes["shared_prefix"]
     assert 0.4 * N_PROMPTS < n_first < 0.6 * N_PROMPTS
 
 
@@ -98,7 +98,7 @@ def test_sorted_lists_rise_and_hold_the_same_numbers() -> None:
             remaining.remove(number)
         assert remaining == []
         assert all(int(a) <= int(b) for a, b in pairwise(answer))
-        assert len(answer) == prompt.difficulty["n_numbers"]
+        assert len(answer) == prompt.attributes["n_numbers"]
         has_run |= any(a == b == c for a, b, c in zip(answer, answer[1:], answer[2:], strict=False))
     assert has_run
 
@@ -109,7 +109,7 @@ def test_reversed_strings_read_backwards() -> None:
     for prompt in first_prompts(Reversal()):
         (word,) = matched(r"Reverse: ([a-z]+) ->", prompt.text)
         assert gold(prompt) == "".join(reversed(word))
-        assert len(word) == prompt.difficulty["length"]
+        assert len(word) == prompt.attributes["length"]
         lengths.append(len(word))
     assert (min(lengths), max(lengths)) == (2, 24)
     assert sorted(lengths)[N_PROMPTS // 2] < 10
@@ -127,14 +127,14 @@ def test_sequences_go_on_as_they_began() -> None:
         n_asked, items = matched(r"Continue by (\d+): (.+)", prompt.text)
         shown, answer = items.split(), gold(prompt).split()
         whole = shown + answer
-        kind = str(prompt.difficulty["sequence"])
+        kind = str(prompt.attributes["sequence"])
         seen.add(kind)
-        assert len(answer) == int(n_asked) == prompt.difficulty["n_asked"]
+        assert len(answer) == int(n_asked) == prompt.attributes["n_asked"]
         if kind == "numbers":
             steps = {int(b) - int(a) for a, b in pairwise(whole)}
-            assert steps == {prompt.difficulty["step"]}
+            assert steps == {prompt.attributes["step"]}
         elif kind == "cycle":
-            period = int(prompt.difficulty["step"])
+            period = int(prompt.attributes["step"])
             assert len(set(shown[:period])) == period < len(shown)
             assert whole == list(islice(cycle(shown[:period]), len(whole)))
         else:
@@ -149,16 +149,16 @@ def test_recalled_values_were_given() -> None:
         context, key = matched(r"(.+)\. (\w\w):", prompt.text)
         pairs = [pair.split(": ") for pair in context.split(", ")]
         keys = [name for name, _ in pairs]
-        assert len(set(keys)) == len(keys) == prompt.difficulty["n_pairs"]
+        assert len(set(keys)) == len(keys) == prompt.attributes["n_pairs"]
         assert [value for name, value in pairs if name == key] == [gold(prompt)]
-        assert keys[::-1].index(key) == prompt.difficulty["distance"]
+        assert keys[::-1].index(key) == prompt.attributes["distance"]
 
 
 def test_recall_at_a_fixed_distance() -> None:
     """The distance can be held while the number of pairs varies."""
     prompts = first_prompts(Recall(min_pairs=4, max_pairs=8, distance=3))
-    assert {prompt.difficulty["distance"] for prompt in prompts} == {3}
-    assert {prompt.difficulty["n_pairs"] for prompt in prompts} == {4, 5, 6, 7, 8}
+    assert {prompt.attributes["distance"] for prompt in prompts} == {3}
+    assert {prompt.attributes["n_pairs"] for prompt in prompts} == {4, 5, 6, 7, 8}
 
 
 def test_quotes_are_repeated_with_their_change() -> None:
@@ -168,7 +168,7 @@ def test_quotes_are_repeated_with_their_change() -> None:
     for prompt in first_prompts(QuoteRepetition()):
         (shown,) = matched(r"Repeat: (.+) ->", prompt.text)
         assert gold(prompt) == shown
-        assert (shown in quotes) is not prompt.difficulty["changed"]
+        assert (shown in quotes) is not prompt.attributes["changed"]
         assert shown.rsplit(" ", 1)[0] in starts
 
 
@@ -178,7 +178,7 @@ def test_redefinitions_are_followed() -> None:
     usual = {"+": "plus", "-": "minus", "*": "times"}
     seen = set()
     for prompt in first_prompts(RedefinedMath(max_operand=30)):
-        variant = str(prompt.difficulty["variant"])
+        variant = str(prompt.attributes["variant"])
         seen.add(variant)
         if variant == "operator":
             symbol, name, left, sign, right = matched(r"Let (.) mean (\w+)\. (\d+) (.) (\d+) =", prompt.text)
@@ -216,7 +216,7 @@ def test_negated_questions_turn_the_answer(negated_share: float) -> None:
         else:
             holds = subject in dict(KINDS)[chosen]
         assert holds is (negation is None)
-        assert prompt.difficulty["negated"] is (negation is not None)
+        assert prompt.attributes["negated"] is (negation is not None)
     n_first = sum(gold(prompt) == "A" for prompt in prompts)
     assert 0.4 * N_PROMPTS < n_first < 0.6 * N_PROMPTS
 
@@ -238,8 +238,8 @@ def test_bets_are_judged_by_expected_value() -> None:
             assert outcome in (f"+{gain}", f"-{loss}")
             agrees = (int(outcome) > 0) == (expected > 0)
             assert agrees or line.startswith(last)
-        assert prompt.difficulty["expected_value"] == pytest.approx(float(expected))
-        assert prompt.difficulty["outcome_agrees"] is agrees
+        assert prompt.attributes["expected_value"] == pytest.approx(float(expected))
+        assert prompt.attributes["outcome_agrees"] is agrees
         agreements.append(agrees)
     assert 0.4 < sum(agreements) / N_PROMPTS < 0.6
 
@@ -262,6 +262,6 @@ def test_counterfactuals_bind_only_their_own_place() -> None:
         place, city, asked = matched(r".+ the capital of (.+) is (.+)\. The capital of (.+) is", prompt.text)
         assert city != CAPITALS[place]
         assert gold(prompt) == (city if place == asked else CAPITALS[asked])
-        assert prompt.difficulty["follows_context"] is (place == asked)
+        assert prompt.attributes["follows_context"] is (place == asked)
         follows.append(place == asked)
     assert 0.6 < sum(follows) / N_PROMPTS < 0.8

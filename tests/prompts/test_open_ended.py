@@ -35,7 +35,7 @@ def test_summaries_end_in_the_cue() -> None:
     """A summary is asked for after a whole story of the configured length."""
     for prompt in islice(Summary(min_sentences=3, max_sentences=4).prompts(seed=2), N_EXAMPLES):
         assert prompt.text.endswith(" TL;DR:")
-        assert prompt.difficulty["n_sentences"] in (3, 4)
+        assert prompt.attributes["n_sentences"] in (3, 4)
 
 
 def test_mechanistic_characters_are_uniform() -> None:
@@ -55,13 +55,13 @@ def test_mechanistic_lengths_stay_in_range() -> None:
 
 
 def test_repeated_text_repeats_what_it_records() -> None:
-    """The prompt is its unit over and over, broken off by as many characters as the difficulty says."""
+    """The prompt is its unit over and over, broken off by as many characters as its attributes say."""
     n_broken = 0
     for prompt in islice(RepeatedText(min_repeats=2, max_repeats=4).prompts(seed=2), N_EXAMPLES):
         unit, *_ = prompt.text.split(" ")
-        whole = " ".join([unit] * int(prompt.difficulty["n_repeats"]))
-        n_missing = int(prompt.difficulty["n_missing"])
+        whole = " ".join([unit] * int(prompt.attributes["n_repeats"]))
+        n_missing = int(prompt.attributes["n_missing"])
         assert prompt.text == whole[: len(whole) - n_missing]
-        assert len(unit) == prompt.difficulty["length"]
+        assert len(unit) == prompt.attributes["length"]
         n_broken += n_missing > 0
     assert 0.3 < n_broken / N_EXAMPLES < 0.7

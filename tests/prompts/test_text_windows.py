@@ -30,7 +30,7 @@ def corpora(tmp_path: Path) -> Path:
 def test_windows_begin_at_sentences_and_lines(corpora: Path) -> None:
     """Every sentence and line with enough words after it begins one window, whose white space is normalized."""
     source = TextWindows(path=str(corpora / "poems" / "one.txt"), min_words=3, max_words=3)
-    windows = {prompt.text: prompt.difficulty["line"] for prompt in source.prompts(seed=0)}
+    windows = {prompt.text: prompt.attributes["line"] for prompt in source.prompts(seed=0)}
     assert windows == {"The sun was": 1, "The sky was": 1, "A bird sang": 3}
 
 
@@ -42,15 +42,15 @@ def test_each_start_is_used_once(corpora: Path) -> None:
     assert first != other
     # poems/one: 4 starts; poems/two: 10, tales/fox: 8.
     assert len(first) == len(other) == 22
-    places = sorted((str(prompt.difficulty["file"]), str(prompt.difficulty["line"])) for prompt in first)
-    assert places == sorted((str(prompt.difficulty["file"]), str(prompt.difficulty["line"])) for prompt in other)
+    places = sorted((str(prompt.attributes["file"]), str(prompt.attributes["line"])) for prompt in first)
+    assert places == sorted((str(prompt.attributes["file"]), str(prompt.attributes["line"])) for prompt in other)
 
 
 def test_lengths_stay_in_range(corpora: Path) -> None:
     """A window has min_words to max_words words, as many as recorded."""
     prompts = list(TextWindows(path=str(corpora), min_words=2, max_words=4).prompts(seed=0))
     lengths = [len(prompt.text.split(" ")) for prompt in prompts]
-    assert lengths == [prompt.difficulty["n_words"] for prompt in prompts]
+    assert lengths == [prompt.attributes["n_words"] for prompt in prompts]
     assert set(lengths) == {2, 3, 4}
 
 

@@ -19,7 +19,7 @@ CONFIG = {"name": "a", "seed": 3, "sampling": {"n_samples": 2}, "domains": ("x",
 
 def prompts(*texts: str) -> list[Prompt]:
     """Return one prompt a text."""
-    return [Prompt.create(text, domain="d", references=["r"], difficulty={"n": 1, "kind": "k"}) for text in texts]
+    return [Prompt.create(text, domain="d", references=["r"], attributes={"n": 1, "kind": "k"}) for text in texts]
 
 
 @pytest.fixture(params=["local", "memory"])

@@ -1,0 +1,53 @@
+"""The command line: `metamodel --help`.
+
+One file a group of commands. Everything heavy is imported inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from metamodel.cli import listings, stages, zoo
+from metamodel.errors import MetamodelError
+
+app = typer.Typer(
+    help="Predict what a language model will do, from its input alone, and judge it in bits on domains it never saw.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (
+    stages.run,
+    stages.collect,
+    stages.featurize,
+    stages.train,
+    stages.evaluate,
+    stages.report,
+    stages.check,
+    listings.components,
+):
+    app.command()(command)
+
+configs_app = typer.Typer(help="The configs that come with metamodel.", no_args_is_help=True)
+configs_app.command("ls")(listings.configs_ls)
+configs_app.command("cp")(listings.configs_cp)
+app.add_typer(configs_app, name="configs")
+
+zoo_app = typer.Typer(help="The bundled primary models.", no_args_is_help=True)
+zoo_app.command("ls")(zoo.zoo_ls)
+zoo_app.command("train")(zoo.zoo_train)
+app.add_typer(zoo_app, name="zoo")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except MetamodelError as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: run the same command again to go on", err=True)
+        sys.exit(130)
