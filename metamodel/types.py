@@ -15,12 +15,14 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 Scalar: TypeAlias = str | int | float | bool
-JSONValue: TypeAlias = str | int | float | bool | list["JSONValue"] | dict[str, "JSONValue"] | None
-JSONObject: TypeAlias = dict[str, "JSONValue"]
+# A named alias, since pydantic cannot resolve a plain one that refers to itself.
+JSONValue = TypeAliasType("JSONValue", "str | int | float | bool | list[JSONValue] | dict[str, JSONValue] | None")
+JSONObject: TypeAlias = dict[str, JSONValue]
 
 # What ended an output: an end token, a stop string of the sampling, the limit of new tokens, a provider's filter.
 FinishReason: TypeAlias = Literal["stop", "stop_string", "length", "content_filter"]

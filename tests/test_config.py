@@ -47,6 +47,7 @@ def test_defaults_are_filled_in() -> None:
         "top_p": 1.0,
         "top_k": 0,
         "max_new_tokens": 64,
+        "stop": [],
         "seed": 0,
     }
     assert config.directory == "runs/small"

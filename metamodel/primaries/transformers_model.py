@@ -13,6 +13,7 @@ from metamodel.types import Failure, FloatArray, Generation, Outcome, Prompt, Sa
 if TYPE_CHECKING:
     from metamodel.primaries.decoding import DecodedRow, Row
     from metamodel.primaries.loading import LanguageModel, Source
+    from metamodel.primaries.scoring import ScoredRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,31 +109,56 @@ class TransformersModel:
         """
         import numpy as np
 
-        from metamodel.primaries.loading import quiet_transformers
-        from metamodel.primaries.scoring import ScoredRow, continuation_logprobs
+        from metamodel.primaries.scoring import continuation_rows
+
+        loaded = self._load()
+        rows = continuation_rows(
+            prompts, continuations, encode=loaded.encode, add_special_tokens=self.add_special_tokens
+        )
+        scored = self._score_rows(loaded, rows)
+        return np.array([np.nan if item is None else item.sum() for item in scored], dtype=np.float64)
+
+    def token_logprobs(self, prompts: Sequence[str], outputs: Sequence[Sequence[int]]) -> list[FloatArray]:
+        """Return the natural log-probability of each token of each output after its prompt, [t] each; NaN as `score`.
+
+        Args:
+            prompts: Inputs.
+            outputs: Token ids, one sequence a prompt.
+        """
+        import numpy as np
+
+        from metamodel.primaries.scoring import ScoredRow
 
         loaded = self._load()
         starts = self._encode(loaded, prompts)
-        wholes = self._encode(loaded, [a + b for a, b in zip(prompts, continuations, strict=True)])
-        rows: dict[int, ScoredRow] = {}
-        for index, (start, whole) in enumerate(zip(starts, wholes, strict=True)):
-            tokens = whole
-            if whole[: len(start)] != start:  # the tokenizer merged across the border
-                tail = (
-                    loaded.encode([continuations[index]], add_special_tokens=False)[0] if continuations[index] else ()
-                )
-                tokens = start + tail
-            if start and len(tokens) <= (loaded.context_tokens or len(tokens)):
-                rows[index] = ScoredRow(tokens=tokens, n_prompt=len(start))
-        scores = np.full(len(prompts), np.nan)
+        rows = [
+            ScoredRow(tokens=start + tuple(output), n_prompt=len(start))
+            for start, output in zip(starts, outputs, strict=True)
+        ]
+        return [
+            np.full(len(output), np.nan) if item is None else item
+            for output, item in zip(outputs, self._score_rows(loaded, rows), strict=True)
+        ]
+
+    def _score_rows(self, loaded: LanguageModel, rows: Sequence[ScoredRow]) -> list[FloatArray | None]:
+        from metamodel.primaries.loading import quiet_transformers
+        from metamodel.primaries.scoring import score_rows
+
+        limit = loaded.context_tokens
+        fitting = [
+            index for index, row in enumerate(rows) if row.n_prompt and len(row.tokens) <= (limit or len(row.tokens))
+        ]
+        scored: list[FloatArray | None] = [None] * len(rows)
         with quiet_transformers():
-            scores[list(rows)] = continuation_logprobs(
+            found = score_rows(
                 loaded.model,
-                list(rows.values()),
+                [rows[index] for index in fitting],
                 batch_tokens=self.batch_tokens,
                 n_vocabulary=loaded.model.config.get_text_config(decoder=True).vocab_size,
             )
-        return scores
+        for index, item in zip(fitting, found, strict=True):
+            scored[index] = item
+        return scored
 
     @property
     def _source(self) -> Source:

@@ -51,6 +51,10 @@ class ZooModel:
         """Return the natural log-probability of each continuation after its prompt, [n]; NaN beyond the context."""
         return self._delegate.score(prompts, continuations)
 
+    def token_logprobs(self, prompts: Sequence[str], outputs: Sequence[Sequence[int]]) -> list[FloatArray]:
+        """Return the natural log-probability of each token of each output after its prompt, [t] each."""
+        return self._delegate.token_logprobs(prompts, outputs)
+
     @property
     def _delegate(self) -> TransformersModel:
         from metamodel.primaries.transformers_model import TransformersModel
