@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from metamodel.engines.plan import EnginePlan
 from metamodel.protocols import Featurizer, PrimaryModel, PromptSource, Trainer
 from metamodel.types import JSONObject, Sampling
 
@@ -69,6 +70,7 @@ class RunConfig:
         splits: Which prompts train and which judge.
         evaluation: How figures get their intervals.
         logger: Lightning's logger.
+        engine: Where collect and featurize run.
         resolved: The whole config with every default filled in, ready for JSON.
     """
 
@@ -84,6 +86,7 @@ class RunConfig:
     splits: SplitPlan
     evaluation: EvaluationPlan
     logger: Literal["csv", "wandb", "none"]
+    engine: EnginePlan
     resolved: JSONObject = field(repr=False)
 
     def specs(self, section: Literal["primaries", "behaviors", "metamodels"]) -> dict[str, JSONObject]:

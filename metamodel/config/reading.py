@@ -15,6 +15,7 @@ import yaml
 from metamodel.config.components import build_components, build_plan, to_json
 from metamodel.config.overrides import apply_override
 from metamodel.config.plans import EvaluationPlan, RunConfig, SplitPlan
+from metamodel.engines.plan import EnginePlan
 from metamodel.errors import ConfigError, nearest_name_hint
 from metamodel.types import JSONObject, Sampling
 
@@ -38,7 +39,7 @@ class _PromptScalars:
             raise ValueError(f"n_prompts is {self.n_prompts}, must be at least 1, or null for all that files hold")
 
 
-_SECTIONS = ("prompts", "primaries", "sampling", "behaviors", "metamodels", "splits", "evaluation")
+_SECTIONS = ("prompts", "primaries", "sampling", "behaviors", "metamodels", "splits", "evaluation", "engine")
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -87,6 +88,7 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
     sampling = _plan(Sampling, raw, "sampling", problems)
     splits = _plan(SplitPlan, raw, "splits", problems)
     evaluation = _plan(EvaluationPlan, raw, "evaluation", problems)
+    engine = _plan(EnginePlan, raw, "engine", problems)
     if (
         problems
         or scalars is None
@@ -94,6 +96,7 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         or sampling is None
         or splits is None
         or evaluation is None
+        or engine is None
     ):
         raise ConfigError(problems, source=source)
     directory = scalars.directory or f"runs/{scalars.name}"
@@ -109,6 +112,7 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         "metamodels": [item.resolved for item in metamodels],
         "splits": to_json(asdict(splits)),
         "evaluation": to_json(asdict(evaluation)),
+        "engine": to_json(asdict(engine)),
     }
     return RunConfig(
         name=scalars.name,
@@ -123,6 +127,7 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         splits=splits,
         evaluation=evaluation,
         logger=scalars.logger,
+        engine=engine,
         resolved=resolved,
     )
 

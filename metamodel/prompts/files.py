@@ -25,6 +25,7 @@ class PromptFile:
         domain: One domain for the whole file; with neither, it is the file's name without its suffix.
         references: Column of the gold answer, or of a list of them; None where there are none. A null in it gives a
             prompt without references.
+        choices: Column of the list of continuations to choose among, for multiple choice; None where answers are free.
     """
 
     is_finite: ClassVar[bool] = True
@@ -34,6 +35,7 @@ class PromptFile:
     domain_column: str | None = "domain"
     domain: str | None = None
     references: str | None = "answer"
+    choices: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a format that cannot be read."""
@@ -53,7 +55,8 @@ class PromptFile:
             yield Prompt.create(
                 _text(row[self.text], f"{where}: column {self.text!r}"),
                 domain=self._domain_of(where, row),
-                references=() if self.references is None else _references(row[self.references], where, self.references),
+                references=() if self.references is None else _texts(row[self.references], where, self.references),
+                choices=() if self.choices is None else _choices(row[self.choices], where, self.choices),
             )
         if is_empty:
             raise DataError(f"prompt file {self.path} is empty: it must hold at least one row")
@@ -71,6 +74,7 @@ class PromptFile:
             "text": (self.text, "name the column of the prompts"),
             "domain_column": (domain_column, "name it, or give the whole file one name with domain"),
             "references": (self.references, "name it, or set references to null where there are no gold answers"),
+            "choices": (self.choices, "name it, or set choices to null where answers are free"),
         }
         problems = [
             f"no column {column!r} ({field}): {nearest_name_hint(column, row)}; {way_out}"
@@ -151,15 +155,21 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _references(value: object, where: str, column: str) -> tuple[str, ...]:
+def _texts(value: object, where: str, column: str) -> tuple[str, ...]:
     if value is None:
         return ()
     return tuple(
-        _reference(item, f"{where}: column {column!r}") for item in (value if isinstance(value, list) else [value])
+        _text_or_number(item, f"{where}: column {column!r}") for item in (value if isinstance(value, list) else [value])
     )
 
 
-def _reference(value: object, where: str) -> str:
+def _choices(value: object, where: str, column: str) -> tuple[str, ...]:
+    if value is not None and not isinstance(value, list):
+        raise DataError(f"{where}: column {column!r} holds {value!r}, must be a list of texts (JSONL or Parquet)")
+    return _texts(value, where, column)
+
+
+def _text_or_number(value: object, where: str) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     return _text(value, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,6 +69,17 @@ def test_columns_can_be_mapped(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path, '{"question": "Why?", "golds": ["a", "b", 3]}')
     (prompt,) = PromptFile(path=path, text="question", references="golds", domain="why").prompts(seed=0)
     assert (prompt.text, prompt.domain, prompt.references) == ("Why?", "why", ("a", "b", "3"))
+
+
+def test_choices_are_lists(tmp_path: Path) -> None:
+    """Multiple choice keeps its options in order; a single text in their column is a mistake and not one option."""
+    path = write_jsonl(tmp_path, '{"prompt": "Wet?", "options": ["no", "yes"]}', '{"prompt": "Why?", "options": null}')
+    source = PromptFile(path=path, choices="options", domain="d", references=None)
+    asked, free = source.prompts(seed=0)
+    assert (asked.choices, free.choices) == (("no", "yes"), ())
+    assert asked.id != next(replace(source, choices=None).prompts(seed=0)).id
+    wrong = write_jsonl(tmp_path, '{"prompt": "Wet?", "options": "no"}')
+    assert "line 1: column 'options' holds 'no', must be a list" in refusal(replace(source, path=wrong))
 
 
 def test_a_file_without_domain_is_named_by_itself(tmp_path: Path) -> None:
