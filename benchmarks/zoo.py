@@ -27,7 +27,8 @@ from metamodel.prompts import GENERATED_DOMAINS, ZOO_HELD_OUT_DOMAINS
 from metamodel.prompts.base import take_unique
 from metamodel.protocols import Featurizer, PrimaryModel
 from metamodel.registry import component_class
-from metamodel.types import GenerationBatch, Prompt, Sampling
+from metamodel.text import text_batch
+from metamodel.types import Generation, Prompt, Sampling
 from metamodel.zoo import ZOO_NAMES
 
 # Base rate by behavior; None where no prompt of the domain has references.
@@ -94,19 +95,18 @@ def measured_rates(
 ) -> dict[str, Rates]:
     """Return the base rate of every behavior in each domain."""
     by_id = {prompt.id: prompt for drawn in prompts.values() for prompt in drawn}
-    rows = [row for batch in primary.generate(list(by_id.values()), sampling) for row in batch]
+    outcomes = (row for batch in primary.generate(list(by_id.values()), sampling) for row in batch)
+    rows = [row for row in outcomes if isinstance(row, Generation)]
     asked = [by_id[row.prompt_id] for row in rows]
-    batch = GenerationBatch(
-        texts=[row.text for row in rows],
+    batch = text_batch(
+        [row.text or "" for row in rows],
         prompts=[prompt.text for prompt in asked],
-        references=[prompt.references for prompt in asked],
-        domains=[prompt.domain for prompt in asked],
         prompt_ids=[row.prompt_id for row in rows],
-        n_tokens=[len(row.token_ids) - (row.finish_reason == "stop") for row in rows],
+        references=[prompt.references for prompt in asked],
+        n_tokens=[row.n_tokens for row in rows],
         finish_reasons=[row.finish_reason for row in rows],
-        logprobs=[row.logprobs for row in rows],
     )
-    domain_of = np.array(batch.domains)
+    domain_of = np.array([prompt.domain for prompt in asked])
     labels = {behavior: featurizer.label(batch) for behavior, featurizer in BEHAVIORS.items()}
     return {
         domain: {behavior: _rate(values[domain_of == domain]) for behavior, values in labels.items()}

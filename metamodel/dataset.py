@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metamodel.errors import RunError
+from metamodel.generations import iterate_generations
 from metamodel.labels import MISSING_CODE, LabeledPrompts, LabelSpace, LabelTable, label_space_from_dict
 from metamodel.store.run_directory import RunDirectory
-from metamodel.types import generation_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from metamodel.config import RunConfig
 
-
-_PROMPT_COLUMNS = ("prompt_id", "prompt", "domain", "references", "choices", "attributes", "origin_id", "variant")
+__all__ = [
+    "PrimaryDataset",
+    "current_generations",
+    "iterate_generations",
+    "label_spaces",
+    "read_datasets",
+    "read_prompts",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +59,9 @@ def read_prompts(run: RunDirectory) -> pd.DataFrame:
 
 
 def current_generations(run: RunDirectory, config: RunConfig) -> pd.DataFrame:
-    """Return the generations that the config asks for, joined with their prompts.
+    """Return the generations that the config asks for, joined with their prompts, all at once.
 
-    A resumed run may also hold generations of an earlier config; they are left out.
+    `iterate_generations` gives them piece by piece, in another order.
 
     Returns:
         A frame sorted by primary model, prompt and sample, with the columns of `generations` and the prompt's: `prompt`
@@ -66,28 +72,7 @@ def current_generations(run: RunDirectory, config: RunConfig) -> pd.DataFrame:
     """
     import pandas as pd
 
-    prompts = read_prompts(run).rename(columns={"text": "prompt"})
-    generations: pd.DataFrame = run.read("generations").to_pandas()
-    known = run.facts.get("primaries")
-    identities = known if isinstance(known, dict) else {}
-    wanted: set[str] = set()
-    for name in config.primaries:
-        if name not in identities or not (generations["primary"] == name).any():
-            raise RunError(f"{run.path} has no generations of {name}: run `metamodel collect` first")
-        wanted |= {
-            generation_key(
-                primary_identity=str(identities[name]), prompt_id=prompt_id, sampling=config.sampling, sample=sample
-            )
-            for prompt_id in prompts["prompt_id"]
-            for sample in range(config.sampling.n_samples)
-        }
-    current = generations[generations["key"].isin(wanted) & generations["primary"].isin(config.primaries)]
-    joined = current.drop_duplicates("key").merge(
-        prompts[list(_PROMPT_COLUMNS)],
-        on="prompt_id",
-        how="inner",
-        validate="many_to_one",
-    )
+    joined = pd.concat(list(iterate_generations(run, config)), ignore_index=True)
     order = pd.Categorical(joined["primary"], categories=list(config.primaries))
     return (
         joined.assign(_order=order)

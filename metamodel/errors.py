@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class MetamodelError(Exception):
@@ -25,6 +25,20 @@ class DataError(MetamodelError):
 
 class RunError(MetamodelError):
     """A run directory that another config made, that another process holds, or that cannot be written."""
+
+
+class LabelError(MetamodelError):
+    """Some rows of a batch could not be labeled (an endpoint gave no usable answer); the labels of the others are here.
+
+    Only featurizers that need "endpoint" raise it: the stage keeps the labels and writes each failed row to errors/.
+    """
+
+    def __init__(self, labels: Sequence[float], reasons: Mapping[int, str]) -> None:
+        """Keep the `labels` of all rows, NaN where one failed, and the `reasons` by row."""
+        self.labels = labels
+        self.reasons = dict(reasons)
+        shown = next(iter(self.reasons.values()), "no reason given")
+        super().__init__(f"{len(self.reasons)} rows could not be labeled: {shown}")
 
 
 class UnknownNameError(MetamodelError):

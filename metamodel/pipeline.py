@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from metamodel.config import RunConfig
-from metamodel.console import stage_progress
-from metamodel.draw import config_folds, draw_prompts
+from metamodel.console import OnProgress, stage_progress
+from metamodel.draw import DrawnPrompts, survey_folds, survey_prompts
+from metamodel.errors import RunError
 from metamodel.store.run_directory import RunDirectory
+from metamodel.types import content_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from metamodel.collect import CollectReport
+    from metamodel.engines.base import Engine
 
 Stage: TypeAlias = Literal["collect", "featurize", "train", "evaluate", "report"]
 
@@ -34,12 +39,36 @@ def run(config: RunConfig, *, resume: bool = False, quiet: bool = False) -> RunD
 
 
 def run_stages(
-    config: RunConfig, stages: Sequence[Stage], *, resume: bool = False, quiet: bool = False
+    config: RunConfig,
+    stages: Sequence[Stage],
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    engine: Engine | None = None,
+    retry_errors: bool = False,
+    on_collected: Callable[[CollectReport], None] | None = None,
 ) -> RunDirectory:
-    """Do the given stages of a config in order and return its run directory."""
+    """Do the given stages of a config in order and return its run directory.
+
+    Args:
+        config: From `load_config` or `build_config`.
+        stages: Which ones.
+        resume: Go on with a run directory that another config made.
+        quiet: Draw no progress bars.
+        engine: Runs primary models and featurizers; None takes the config's.
+        retry_errors: Let collect draw once more what failed and is not final.
+        on_collected: Called with what collect did.
+
+    Raises:
+        MetamodelError: The user's mistake, in words.
+    """
+    engine = config.engine.engine() if engine is None else engine
+    fingerprint = None
     if "collect" in stages:
-        prompts = draw_prompts(config)
-        config_folds(config, prompts)  # a split that cannot work is refused before anything is drawn
+        from metamodel.collecting.fingerprints import sources_fingerprint
+
+        fingerprint = sources_fingerprint(config)
+        _refuse_impossible_folds(config, fingerprint)
     else:
         RunDirectory.open(config.directory)
     directory = RunDirectory.create_or_open(config.directory, config=config.resolved, resume=resume)
@@ -49,27 +78,59 @@ def run_stages(
                 if stage == "collect":
                     from metamodel.collect import collect
 
-                    collect(
+                    report = collect(
                         directory,
                         primaries=config.primaries,
-                        prompts=prompts,
+                        prompts=DrawnPrompts(config=config),
                         sampling=config.sampling,
+                        engine=engine,
+                        retry_errors=retry_errors,
+                        prompts_fingerprint=fingerprint,
                         on_progress=on_progress,
                     )
-                elif stage == "featurize":
-                    from metamodel.featurize import featurize
-
-                    featurize(directory, config, on_progress=on_progress)
-                elif stage == "train":
-                    from metamodel.train import train
-
-                    train(directory, config, on_progress=on_progress)
-                elif stage == "evaluate":
-                    from metamodel.evaluate import evaluate
-
-                    evaluate(directory, config, on_progress=on_progress)
+                    _remember_folds(directory, _folds_mark(config, fingerprint))
+                    if on_collected is not None:
+                        on_collected(report)
                 else:
-                    from metamodel.report.stage import report
-
-                    report(directory, config, on_progress=on_progress)
+                    _do_stage(stage, directory, config, engine, on_progress)
     return directory
+
+
+def _do_stage(
+    stage: Stage, directory: RunDirectory, config: RunConfig, engine: Engine, on_progress: OnProgress | None
+) -> None:
+    if stage == "featurize":
+        from metamodel.featurize import featurize
+
+        featurize(directory, config, engine=engine, on_progress=on_progress)
+    elif stage == "train":
+        from metamodel.train import train
+
+        train(directory, config, on_progress=on_progress)
+    elif stage == "evaluate":
+        from metamodel.evaluate import evaluate
+
+        evaluate(directory, config, on_progress=on_progress)
+    else:
+        from metamodel.report.stage import report
+
+        report(directory, config, on_progress=on_progress)
+
+
+def _refuse_impossible_folds(config: RunConfig, fingerprint: str | None) -> None:
+    """Refuse a split that cannot work before anything is drawn; a run that it was checked for is not read again."""
+    try:
+        known = RunDirectory.open(config.directory).facts.get("folds_checked")
+    except RunError:
+        known = None  # a new run; what is wrong with an old one shows when it is opened to write
+    if fingerprint is None or known != _folds_mark(config, fingerprint):
+        survey_folds(config, survey_prompts(config))
+
+
+def _remember_folds(directory: RunDirectory, mark: str | None) -> None:
+    if directory.facts.get("folds_checked") != mark:
+        directory.update_facts(folds_checked=mark)
+
+
+def _folds_mark(config: RunConfig, fingerprint: str | None) -> str | None:
+    return None if fingerprint is None else content_hash(fingerprint, str(config.splits), str(config.seed))

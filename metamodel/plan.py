@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from metamodel.draw import config_folds, domain_counts, draw_prompts
+from metamodel.draw import survey_folds, survey_prompts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +19,8 @@ class Plan:
 
     Attributes:
         directory: Where the run goes.
-        prompts_by_domain: Distinct prompts of each domain.
+        prompts_by_domain: Distinct prompts of each domain, changed versions not counted.
+        n_changed_prompts: Changed versions of them, which are sampled but neither train nor judge.
         primaries: Names of the primary models.
         n_samples: Samples a prompt.
         n_generations: Outputs to draw, all primary models together.
@@ -31,6 +32,7 @@ class Plan:
 
     directory: str
     prompts_by_domain: dict[str, int]
+    n_changed_prompts: int
     primaries: tuple[str, ...]
     n_samples: int
     n_generations: int
@@ -49,11 +51,12 @@ class Plan:
 
         domains = ", ".join(f"{name} {count}" for name, count in self.prompts_by_domain.items())
         n_prompts = sum(self.prompts_by_domain.values())
+        changed = f"; and {self.n_changed_prompts} changed versions" if self.n_changed_prompts else ""
         table = Table(show_header=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         table.add_row("run directory", self.directory)
-        table.add_row("prompts", f"{n_prompts} in {len(self.prompts_by_domain)} domains: {domains}")
+        table.add_row("prompts", f"{n_prompts} in {len(self.prompts_by_domain)} domains: {domains}{changed}")
         table.add_row("primary models", ", ".join(self.primaries))
         table.add_row("generations", f"{self.n_generations} ({self.n_samples} a prompt and primary model)")
         table.add_row("behaviors", ", ".join(self.behaviors))
@@ -63,20 +66,21 @@ class Plan:
 
 
 def make_plan(config: RunConfig) -> Plan:
-    """Draw the prompts of a config and count what it would do.
+    """Draw the prompts of a config, without holding them, and count what it would do.
 
     Raises:
         MetamodelError: A prompt file cannot be read, or a fold has nothing to train on.
     """
-    prompts = draw_prompts(config)
-    folds = config_folds(config, prompts)
+    survey = survey_prompts(config)
+    folds = survey_folds(config, survey)
     n_primaries = len(config.primaries)
     return Plan(
         directory=config.directory,
-        prompts_by_domain=domain_counts(prompts),
+        prompts_by_domain=survey.n_by_domain,
+        n_changed_prompts=survey.n_changed,
         primaries=tuple(config.primaries),
         n_samples=config.sampling.n_samples,
-        n_generations=len(prompts) * config.sampling.n_samples * n_primaries,
+        n_generations=survey.n_prompts * config.sampling.n_samples * n_primaries,
         behaviors=tuple(config.behaviors),
         metamodels=tuple(config.metamodels),
         folds=tuple(fold.name for fold in folds),

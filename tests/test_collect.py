@@ -7,20 +7,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from metamodel import collect as collect_module
 from metamodel.collect import CollectReport, collect
 from metamodel.errors import RunError
 from metamodel.primaries.capabilities import DrawRequest, requests_for_all
 from metamodel.primaries.transformers_model import TransformersModel
 from metamodel.store.rows import generations_from_table
 from metamodel.store.run_directory import RunDirectory
-from metamodel.types import Generation, Prompt, Sampling, generation_key
+from metamodel.types import Failure, Generation, JSONObject, Outcome, Prompt, Sampling, generation_key
 
 PROMPTS = [Prompt.create(f"prompt {index}", domain=f"d{index % 3}") for index in range(10)]
 SAMPLING = Sampling(n_samples=2, max_new_tokens=4)
@@ -32,6 +32,7 @@ class Echo:
 
     name: str = "echo"
     refuses: str = ""
+    is_final: bool = True
     interrupt_after: int = 10**9
     asked: list[tuple[str, int]] = field(default_factory=list)
 
@@ -40,24 +41,23 @@ class Echo:
         """Return the name."""
         return self.name
 
-    def refusal(self, prompt: Prompt, sampling: Sampling) -> str | None:
-        """Refuse the one text it was told to."""
-        return f"no room for {sampling.max_new_tokens}" if prompt.text == self.refuses else None
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Outcome]]:
         """Draw every sample."""
         return self.draw(requests_for_all(prompts, sampling), sampling)
 
-    def draw(self, requests: Sequence[DrawRequest], sampling: Sampling) -> Iterator[list[Generation]]:
+    def draw(self, requests: Iterable[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
         """Draw one prompt a batch."""
         for request in requests:
             if len(self.asked) >= self.interrupt_after:
                 raise KeyboardInterrupt
             self.asked.extend((request.prompt.text, sample) for sample in request.samples)
-            yield [self.generation(request.prompt, sample, sampling) for sample in request.samples]
+            yield [self.outcome(request.prompt, sample, sampling) for sample in request.samples]
 
-    def generation(self, prompt: Prompt, sample: int, sampling: Sampling) -> Generation:
-        """Return one output."""
+    def outcome(self, prompt: Prompt, sample: int, sampling: Sampling) -> Outcome:
+        """Return one output, or refuse the one text that it was told to."""
+        if prompt.text == self.refuses:
+            reason = f"no room for {sampling.max_new_tokens}"
+            return Failure(prompt_id=prompt.id, sample=sample, reason=reason, is_final=self.is_final)
         return Generation(
             key=generation_key(primary_identity=self.name, prompt_id=prompt.id, sampling=sampling, sample=sample),
             prompt_id=prompt.id,
@@ -78,7 +78,7 @@ class OnlyGenerates:
         self._inner = inner
         self.identity = inner.identity
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Generation]]:
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Outcome]]:
         """Draw every sample of every prompt."""
         return self._inner.generate(prompts, sampling)
 
@@ -146,19 +146,128 @@ def test_more_samples_add_to_those_there(run: RunDirectory, draws_samples: bool)
     assert sorted({sample for _, sample in echo.asked}) == ([2, 3] if draws_samples else [0, 1, 2, 3])
 
 
-def test_refused_prompts_become_errors_once(run: RunDirectory) -> None:
-    """Every sample of a refused prompt has its reason in errors/, also after a second call."""
-    for _ in range(2):
-        report = collected(run, Echo(refuses="prompt 3"))
+def test_failed_samples_become_errors_once(run: RunDirectory) -> None:
+    """Every sample that failed has its reason in errors/, also after a second call, which does not try it again."""
+    for n_asked in (20, 0):
+        primary = Echo(refuses="prompt 3", is_final=False)
+        report = collected(run, primary).primaries["p"]
         rows = run.read("errors").to_pylist()
         assert [(row["prompt_id"], row["sample"], row["reason"]) for row in rows] == [
             (PROMPTS[3].id, sample, "no room for 4") for sample in range(2)
         ]
-        assert report.primaries["p"].n_failed == 2
+        assert (report.n_failed_final, report.n_failed_retryable, report.n_left) == (0, 2, 0)
+        assert len(primary.asked) == n_asked
     assert len(places(run)) == 18
-    collected(run, Echo())
+
+
+@pytest.mark.parametrize("is_final", [False, True])
+def test_retry_draws_just_what_may_work_now(run: RunDirectory, is_final: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """`--retry-errors` draws failures that are not final, and what works now leaves errors/."""
+    collected(run, Echo(refuses="prompt 3", is_final=is_final))
+    again = Echo()
+    report = collected(run, again, retry_errors=True).primaries["p"]
+    assert again.asked == ([] if is_final else [("prompt 3", 0), ("prompt 3", 1)])
+    assert run.read("errors").num_rows == report.n_failed_final == (2 if is_final else 0)
+    assert len(places(run)) == len(set(places(run))) == report.n_found + report.n_drawn == (18 if is_final else 20)
+
+
+def test_a_retry_that_fails_again_leaves_one_row_with_the_new_reason(run: RunDirectory) -> None:
+    """However often a sample fails, errors/ says once why it is missing, and why it failed last."""
+    collected(run, Echo(refuses="prompt 3", is_final=False))
+    other = Sampling(n_samples=2, max_new_tokens=4)
+    report = collected(run, Echo(refuses="prompt 3", is_final=True), retry_errors=True, sampling=other)
+    rows = run.read("errors").to_pylist()
+    assert [(row["sample"], row["is_final"]) for row in rows] == [(0, True), (1, True)]
+    assert report.primaries["p"].n_failed_final == 2
+
+
+def test_failures_of_other_limits_and_prompts_do_not_count(run: RunDirectory) -> None:
+    """What failed at another limit is tried at the new one, and errors/ holds only what the run wants now."""
+    collected(run, Echo(refuses="prompt 3"), primaries={"p": Echo(refuses="prompt 3"), "q": Echo(name="q")})
+    longer = Echo(refuses="prompt 4")
+    collected(run, longer, sampling=Sampling(n_samples=2, max_new_tokens=9))
+    assert len(longer.asked) == 20
+    assert {row["reason"] for row in run.read("errors").to_pylist()} == {"no room for 9"}
+    collected(run, Echo(), prompts=PROMPTS[:3], sampling=Sampling(n_samples=2, max_new_tokens=9))
     assert run.read("errors").num_rows == 0
-    assert len(places(run)) == 20
+
+
+def test_an_engine_that_stops_early_leaves_the_rest_for_later(run: RunDirectory) -> None:
+    """A budget that runs out is no failure: the report says what is left, and the next call draws it."""
+
+    class Stingy(Echo):
+        def draw(self, requests: Iterable[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
+            return islice(super().draw(requests, sampling), 4)
+
+    report = collected(run, Stingy()).primaries["p"]
+    assert (report.n_drawn, report.n_left, report.n_failed) == (8, 12, 0)
+    rest = Echo()
+    assert collected(run, rest).primaries["p"].n_left == 0
+    assert len(rest.asked) == 12
+
+
+def test_prompts_and_requests_stream(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source is read piece by piece into shards, and requests are made as the model asks for them."""
+    monkeypatch.setattr("metamodel.store.pieces.SHARD_ROWS", 2)
+    endless = (Prompt.create(f"prompt {index}", domain="d") for index in range(9))
+    read_when_first_drawn: list[int] = []
+
+    class Watching(Echo):
+        def draw(self, requests: Iterable[DrawRequest], sampling: Sampling) -> Iterator[list[Outcome]]:
+            real = type(run).read_shard
+            n_read = 0
+
+            def counted(*arguments: object, **options: object) -> object:
+                nonlocal n_read
+                n_read += 1
+                return real(*arguments, **options)  # type: ignore[arg-type] # handed through
+
+            monkeypatch.setattr(type(run), "read_shard", counted)
+            for batch in super().draw(requests, sampling):
+                read_when_first_drawn.append(n_read)
+                yield batch
+
+    collected(run, Watching(), prompts=endless)
+    assert [shard.n_rows for shard in run.shards("prompts")] == [2, 2, 2, 2, 1]
+    assert len(places(run)) == 18
+    assert read_when_first_drawn[0] <= 2 < max(read_when_first_drawn)
+
+
+def test_many_small_shards_become_few(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow draw leaves a shard every few seconds; weeks of it do not leave a hundred thousand files."""
+    monkeypatch.setattr("metamodel.collecting.drawing.SHARD_SECONDS", 0.0)
+    prompts = [Prompt.create(f"prompt {index}", domain="d") for index in range(150)]
+    collected(run, Echo(), prompts=prompts)
+    assert len(run.shards("generations")) < 40
+    expected = sorted(("p", prompt.id, sample) for prompt in prompts for sample in range(2))
+    assert places(run) == expected
+    assert len(set((run.local_path or Path()).glob("generations/*.parquet"))) == len(run.shards("generations"))
+
+
+def test_what_drew_and_what_it_cost_stands_in_run_json(run: RunDirectory) -> None:
+    """Outputs can be traced to device, versions and commit, also those of an earlier machine; costs add up."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Telling(Echo):
+        device: str = "cpu"
+
+        def provenance(self) -> JSONObject:
+            return {"device": self.device}
+
+        def usage_summary(self) -> JSONObject:
+            return {"requests": len(self.asked)}
+
+    collected(run, Telling(), prompts=PROMPTS[:4])
+    collected(run, Telling(device="cuda"))
+    collected(run, Telling(device="tpu"))  # draws nothing
+    told = run.facts["primaries_provenance"]
+    assert isinstance(told, dict)
+    assert told["p"]["device"] == "cuda"
+    assert told["p"]["packages"]["pyarrow"]
+    assert [entry["device"] for entry in told["p"]["earlier"]] == ["cpu"]
+    usage = run.facts["primaries_usage"]
+    assert isinstance(usage, dict)
+    assert [entry["requests"] for entry in usage["p"]][:2] == [8, 12]
 
 
 def test_an_interrupt_keeps_what_was_drawn(run: RunDirectory) -> None:
@@ -174,12 +283,12 @@ def test_an_interrupt_keeps_what_was_drawn(run: RunDirectory) -> None:
 
 def test_a_full_disk_loses_no_earlier_shard(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk fills up half-way, collect says so, and with room again it completes the run."""
-    monkeypatch.setattr(collect_module, "_SHARD_ROWS", 4)
+    monkeypatch.setattr("metamodel.store.pieces.SHARD_ROWS", 4)
     real, written = os.fsync, []
 
     def fill_up(descriptor: int) -> None:
         written.append(descriptor)
-        if len(written) > 16:
+        if len(written) > 24:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor)
 
@@ -197,7 +306,7 @@ def test_a_full_disk_loses_no_earlier_shard(run: RunDirectory, monkeypatch: pyte
 
 def test_a_damaged_shard_costs_its_own_rows_only(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Collect draws the rows of a corrupted shard again and leaves the others."""
-    monkeypatch.setattr(collect_module, "_SHARD_ROWS", 4)
+    monkeypatch.setattr("metamodel.store.pieces.SHARD_ROWS", 4)
     collected(run, Echo())
     assert run.local_path is not None
     (file,) = (run.local_path / "generations").glob("000001-*.parquet")
@@ -227,10 +336,11 @@ def test_prompts_of_an_older_config_leave(run: RunDirectory) -> None:
 KILLED = """
 import sys, time
 import metamodel.collect as module
+from metamodel.store import pieces
 from metamodel.store.run_directory import RunDirectory
 from metamodel.types import Generation, Prompt, Sampling
 
-module._SHARD_ROWS = 6
+pieces.SHARD_ROWS = 6
 
 class Slow:
     identity = "slow"
@@ -275,11 +385,12 @@ REAL_PROMPTS = [Prompt.create(f"{index} and " * (1 + index % 5), domain="d") for
 REAL = """
 import sys, time
 import metamodel.collect as module
+from metamodel.store import pieces
 from metamodel.primaries.transformers_model import TransformersModel
 from metamodel.store.run_directory import RunDirectory
 from metamodel.types import Prompt, Sampling
 
-module._SHARD_ROWS = 8
+pieces.SHARD_ROWS = 8
 module.collect(
     RunDirectory.create_or_open(sys.argv[1], config={}),
     primaries={"p": TransformersModel(model=sys.argv[2], batch_tokens=400)},

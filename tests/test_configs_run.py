@@ -12,6 +12,8 @@ from metamodel.metric_rows import rows_from_json
 from metamodel.zoo.catalog import zoo_folder
 
 ROOT = Path(__file__).parent.parent
+# Run by tests of their own, against a server or a log that they make.
+ELSEWHERE = ("endpoint",)
 SMALL = ("evaluation.n_bootstrap=100", "sampling.max_new_tokens=8")
 
 
@@ -36,8 +38,28 @@ def write_texts(folder: Path) -> list[str]:
     return [f"prompts.sources.0.path={folder / 'texts'}", f"primaries.0.model={zoo_folder('lstm')}"]
 
 
+def write_log(folder: Path) -> list[str]:
+    """Write a log of outputs for configs/logs.yaml."""
+    rows = [
+        {
+            "prompt": f"{number} plus {shift}?",
+            "domain": f"shift {shift}",
+            "model": "m",
+            "output": "1",
+            "correct": bool(number % 2),
+        }
+        for shift in range(3)
+        for number in range(12)
+    ]
+    path = folder / "log.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return [f"prompts.sources.0.path={path}", f"primaries.0.path={path}"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "configs").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem not in ELSEWHERE)
+)
 def test_every_config_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A config in the package draws, labels, trains, judges and reports, not only loads."""
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -50,6 +72,8 @@ def test_every_config_runs(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
         overrides.append("prompts.n_prompts=10")
     if name == "local-model":
         overrides += write_texts(tmp_path)
+    if name == "logs":
+        overrides += write_log(tmp_path)
     if name == "quickstart":
         overrides += ["splits.held_out_domains=[story, sorting]", "sampling.n_samples=2"]
     run = metamodel.run(metamodel.load_config(ROOT / "configs" / f"{name}.yaml", overrides), quiet=True)

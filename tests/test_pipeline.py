@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 import metamodel
+from metamodel.collect import CollectReport
 from metamodel.config import RunConfig, build_config
 from metamodel.dataset import read_datasets
+from metamodel.draw import config_folds, distinct_tables, draw_prompts, survey_folds, survey_prompts, tables_of
 from metamodel.errors import DataError, RunError
 from metamodel.metric_rows import ROW_KEYS, MetricsRow, rows_from_json, select
 from metamodel.pipeline import run_stages
+from metamodel.plan import make_plan
 from metamodel.store.run_directory import RunDirectory
 from metamodel.types import Generation, Prompt, Sampling, content_hash, generation_key
 
@@ -236,3 +239,57 @@ def test_a_split_that_cannot_work_is_refused_before_anything_is_drawn(tmp_path: 
     with pytest.raises(DataError, match="names nowhere, but no prompt has that domain"):
         metamodel.run(config, quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rerun_reads_sources_only_when_they_changed(tmp_path: Path) -> None:
+    """A finished collect returns without drawing prompts again; a prompt file with other rows is read anew."""
+    config = planted_config(tmp_path, PlantedModel(if_red=0.9, if_blue=0.1))
+    reports: list[CollectReport] = []
+    for _ in range(2):
+        run_stages(config, ["collect"], quiet=True, on_collected=reports.append)
+    n_prompts = N_DOMAINS * PROMPTS_A_DOMAIN
+    assert [(report.primaries["planted"].n_found, report.primaries["planted"].n_drawn) for report in reports] == [
+        (0, 3 * n_prompts),
+        (3 * n_prompts, 0),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("metamodel.prompts.files.read_rows", lambda path: pytest.fail(f"{path} was read"))
+        run_stages(config, ["collect"], quiet=True)
+    with (tmp_path / "prompts.jsonl").open("a") as file:
+        file.write(json.dumps({"prompt": "one more", "domain": "domain0"}) + "\n")
+    run = run_stages(config, ["collect"], quiet=True, on_collected=reports.append)
+    assert reports[-1].primaries["planted"].n_drawn == 3
+    assert run.read("prompts").num_rows == n_prompts + 1
+
+
+def test_a_plan_counts_changed_versions_apart(tmp_path: Path) -> None:
+    """Changed versions are sampled, but are no prompts of their own and no reason for a fold."""
+    prompt = Prompt.create("a", domain="d")
+
+    class Source:
+        is_finite = True
+
+        def prompts(self, seed: int) -> Iterator[Prompt]:
+            for number in range(40):
+                own = Prompt.create(f"{seed} {number}", domain=f"d{number % 2}")
+                yield own
+                yield own.changed("x", variant="x")
+
+    config = replace(planted_config(tmp_path, PlantedModel(if_red=0.9, if_blue=0.1)), sources=(Source(),))
+    plan = make_plan(config)
+    assert plan.prompts_by_domain == {"d0": 20, "d1": 20}
+    assert (plan.n_changed_prompts, plan.n_generations) == (40, 240)
+    orphan = prompt.changed("y", variant="y")
+    with pytest.raises(DataError, match=f"1 changed prompts come without .*{prompt.id}"):
+        list(distinct_tables(tables_of([orphan])))
+
+
+def test_folds_without_texts_are_those_of_the_texts(tmp_path: Path) -> None:
+    """What is checked before drawing is what train will do."""
+    config = planted_config(tmp_path, PlantedModel(if_red=0.9, if_blue=0.1))
+    surveyed = survey_folds(config, survey_prompts(config))
+    trained = config_folds(config, draw_prompts(config))
+    assert [fold.name for fold in surveyed] == [fold.name for fold in trained]
+    for one, other in zip(surveyed, trained, strict=True):
+        for side in ("train", "validation", "test"):
+            assert np.array_equal(getattr(one, side), getattr(other, side))

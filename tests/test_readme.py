@@ -50,6 +50,9 @@ def test_commands_named_in_the_readme_exist() -> None:
             "train",
             "evaluate",
             "report",
+            "import",
+            "verify",
+            "behaviors",
         }:
             continue
         finished = CliRunner().invoke(app, [*arguments, "--help"])

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metamodel import featurize as featurize_stage
+from metamodel.batches import batch_of
 from metamodel.comparisons import PairedDifference, comparisons_from_json, comparisons_to_json
 from metamodel.errors import DataError, MetamodelError, UnknownNameError
-from metamodel.featurize import batch_of
 from metamodel.labels import Binary, LabelTable
 from metamodel.metamodels import load_metamodel
 from metamodel.metric_rows import MetricsRow
@@ -36,6 +35,12 @@ def generations(n_prompts: int, n_samples: int) -> pd.DataFrame:
             "token_ids": [1, 2, 0],
             "logprobs": [-0.1, -0.2, -0.3],
             "finish_reason": "stop" if sample else "length",
+            "n_tokens": 3 - bool(sample),
+            "choices": [],
+            "attributes": '{"n_digits": 1}',
+            "metadata": "{}",
+            "origin_id": None,
+            "variant": "",
         }
         for prompt in range(n_prompts)
         for sample in range(n_samples)
@@ -43,17 +48,15 @@ def generations(n_prompts: int, n_samples: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_an_end_token_is_no_part_of_the_output() -> None:
-    """n_tokens counts what was said: a stopped output has one token less than was drawn, a cut one has all."""
-    assert batch_of(generations(1, 2)).n_tokens == [3, 2]
-
-
-def test_batches_never_part_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Featurizers that compare the samples of a prompt see all of them at once, whatever the batch size."""
-    monkeypatch.setattr(featurize_stage, "BATCH_ROWS", 4)
-    batches = list(featurize_stage._batches(generations(5, 3)))
-    assert [len(batch) for batch in batches] == [6, 6, 3]
-    assert all(batch.prompt_ids.count(batch.prompt_ids[0]) == 3 for batch in batches)  # type: ignore[attr-defined] # a list
+def test_batches_hold_what_was_stored() -> None:
+    """Unknown columns stay unknown in a batch: no count is derived and no text invented."""
+    stored = generations(1, 2)
+    stored.loc[1, ["n_tokens", "finish_reason", "logprobs"]] = None
+    batch = batch_of(stored)
+    assert batch.n_tokens == [3, None]
+    assert batch.finish_reasons == ["length", None]
+    assert batch.attributes == [{"n_digits": 1}] * 2
+    assert batch.logprobs[1] is None
 
 
 def row(**changes: object) -> MetricsRow:

@@ -10,6 +10,9 @@ import sys
 import typer
 
 from metamodel.cli import listings, stages, zoo
+from metamodel.cli.behaviors import behaviors
+from metamodel.cli.imports import import_log
+from metamodel.cli.verify import verify
 from metamodel.errors import MetamodelError
 
 app = typer.Typer(
@@ -26,9 +29,13 @@ for command in (
     stages.evaluate,
     stages.report,
     stages.check,
+    verify,
+    behaviors,
     listings.components,
 ):
     app.command()(command)
+
+app.command("import")(import_log)
 
 configs_app = typer.Typer(help="The configs that come with metamodel.", no_args_is_help=True)
 configs_app.command("ls")(listings.configs_ls)

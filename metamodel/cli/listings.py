@@ -14,12 +14,18 @@ from metamodel.cli.options import AsJson
 def components(
     group: Annotated[str | None, typer.Option(help="prompts, primaries, featurizers or trainers; all without.")] = None,
     *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/behaviors.md: every featurizer.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List what is registered: fields with defaults, and label spaces."""
     from metamodel.catalog import catalog, catalog_tables
     from metamodel.console import stdout_console
 
+    if markdown:
+        from metamodel.behavior_docs import behaviors_markdown
+
+        typer.echo(behaviors_markdown(), nl=False)
+        return
     entries = catalog(group)
     if as_json:
         typer.echo(json.dumps([entry.to_dict() for entry in entries], indent=2))

@@ -12,6 +12,7 @@ from metamodel.cli.options import AsJson, ConfigPath, Full, Overrides, Quiet, Re
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from metamodel.collect import CollectReport
     from metamodel.config import RunConfig
     from metamodel.pipeline import Stage
 
@@ -42,9 +43,24 @@ def collect(
     *,
     resume: Resume = False,
     quiet: Quiet = False,
+    as_json: AsJson = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Draw once more what failed and may work now.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the config, print the plan, do nothing.")] = False,
 ) -> None:
-    """Sample the primary models' outputs; draws only what is missing."""
-    _run_stages(load(config, overrides), ["collect"], resume=resume, quiet=quiet)
+    """Sample the primary models' outputs; draws only what is missing. What failed stays in errors/."""
+    from metamodel.pipeline import run_stages
+
+    loaded = load(config, overrides)
+    if dry_run:
+        _print_plan(loaded, as_json=as_json)
+        return
+    reports: list[CollectReport] = []
+    directory = run_stages(
+        loaded, ["collect"], resume=resume, quiet=quiet, retry_errors=retry_errors, on_collected=reports.append
+    )
+    _print_collected(directory.path, reports[0], as_json=as_json)
 
 
 def featurize(
@@ -134,6 +150,27 @@ def _run_stages(
         )
         stdout_console().print(table)
     typer.echo(f"{directory.path}/report.html" if "report" in stages else directory.path)
+
+
+def _print_collected(path: str, report: CollectReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"directory": path, "primaries": report.to_dict()}, indent=2))
+        return
+    for name, done in report.primaries.items():
+        counts = {
+            "drawn": done.n_drawn,
+            "failed for good": done.n_failed_final,
+            "failed and may work another time": done.n_failed_retryable,
+            "left": done.n_left,
+        }
+        parts = [f"{done.n_wanted} wanted", f"{done.n_found} found"]
+        parts += [f"{count} {what}" for what, count in counts.items() if count or what == "drawn"]
+        typer.echo(f"{name}: {', '.join(parts)}")
+    typer.echo(path)
+    if report.n_left:
+        typer.echo("not all was drawn: the same command goes on", err=True)
+    if report.n_failed_retryable:
+        typer.echo("errors/ says why samples failed: collect --retry-errors draws them once more", err=True)
 
 
 def _print_plan(config: RunConfig, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 from metamodel.errors import ConfigError, MetamodelError, nearest_name_hint
+from metamodel.primaries.capabilities import HasMembers
 from metamodel.registry import Group, component_class
 from metamodel.types import JSONValue
 
@@ -69,7 +70,34 @@ def build_components(group: Group, entries: object, path: str, problems: list[st
         if group != "prompts" and named.name in {other.name for other in built}:
             problems.append(f"{at}.name: {named.name} is taken by another entry, give this one a `name` of its own")
         built.append(named)
-    return built
+    return _with_members(built, path, problems) if group == "primaries" else built
+
+
+def _with_members(entries: Sequence[NamedComponent], path: str, problems: list[str]) -> list[NamedComponent]:
+    """Replace each primary model that stands for several by these, so that the resolved config names every one."""
+    listed: list[NamedComponent] = []
+    for position, entry in enumerate(entries):
+        at = f"{path}.{position}"
+        try:
+            members = entry.component.members() if isinstance(entry.component, HasMembers) else {}
+        except MetamodelError as error:
+            problems.append(f"{at}: {error}")
+            members = {}
+        spec = entry.resolved if isinstance(entry.resolved, dict) else {}
+        has_own_name = entry.name != spec.get("kind")
+        for name, member in members.items():
+            own = entry.name if len(members) == 1 else f"{entry.name}-{name}"
+            full_name = own if has_own_name else name
+            resolved = to_json({"kind": spec["kind"], "name": full_name, **_component_options(member)})
+            listed.append(NamedComponent(name=full_name, component=member, resolved=resolved))
+        listed += [] if members else [entry]
+    names = [entry.name for entry in listed]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated and len(listed) > len(entries):
+        problems.append(
+            f"{path}: {', '.join(repeated)} occur in several logs: give those entries a `name` of their own"
+        )
+    return listed
 
 
 def build_named(group: Group, entry: object, at: str, problems: list[str]) -> NamedComponent | None:
@@ -134,6 +162,9 @@ def build_plan(
         plan = TypeAdapter(plan_type).validate_json(json.dumps(accepted, default=str), strict=True)
     except ValidationError as error:
         problems += [_validation_problem(prefix, detail) for detail in error.errors(include_url=False)]
+        return None
+    except ConfigError as error:  # of a component that this one holds
+        problems += [f"{prefix}{problem}" for problem in error.problems]
         return None
     return None if unknown else plan
 

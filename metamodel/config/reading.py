@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
 
@@ -17,9 +17,8 @@ from metamodel.config.overrides import apply_override
 from metamodel.config.plans import EvaluationPlan, RunConfig, SplitPlan
 from metamodel.engines.plan import EnginePlan
 from metamodel.errors import ConfigError, nearest_name_hint
+from metamodel.registry import Group
 from metamodel.types import JSONObject, Sampling
-
-_PlanType = TypeVar("_PlanType")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +38,14 @@ class _PromptScalars:
             raise ValueError(f"n_prompts is {self.n_prompts}, must be at least 1, or null for all that files hold")
 
 
-_SECTIONS = ("prompts", "primaries", "sampling", "behaviors", "metamodels", "splits", "evaluation", "engine")
+_LISTS: dict[str, Group] = {"primaries": "primaries", "behaviors": "featurizers", "metamodels": "trainers"}
+_PLANS: dict[str, Any] = {
+    "sampling": Sampling,
+    "splits": SplitPlan,
+    "evaluation": EvaluationPlan,
+    "engine": EnginePlan,
+}
+_SECTIONS = ("prompts", *_LISTS, *_PLANS)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -82,37 +88,22 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         _PromptScalars, {k: v for k, v in prompts_section.items() if k != "sources"}, "prompts", problems
     )
     sources = build_components("prompts", prompts_section.get("sources"), "prompts.sources", problems)
-    primaries = build_components("primaries", raw.get("primaries"), "primaries", problems)
-    behaviors = build_components("featurizers", raw.get("behaviors"), "behaviors", problems)
-    metamodels = build_components("trainers", raw.get("metamodels"), "metamodels", problems)
-    sampling = _plan(Sampling, raw, "sampling", problems)
-    splits = _plan(SplitPlan, raw, "splits", problems)
-    evaluation = _plan(EvaluationPlan, raw, "evaluation", problems)
-    engine = _plan(EnginePlan, raw, "engine", problems)
-    if (
-        problems
-        or scalars is None
-        or prompt_scalars is None
-        or sampling is None
-        or splits is None
-        or evaluation is None
-        or engine is None
-    ):
+    listed = {
+        section: build_components(group, raw.get(section), section, problems) for section, group in _LISTS.items()
+    }
+    plans: dict[str, Any] = {
+        section: build_plan(plan_type, _mapping(raw.get(section), section, problems), section, problems)
+        for section, plan_type in _PLANS.items()
+    }
+    if problems or scalars is None or prompt_scalars is None:
         raise ConfigError(problems, source=source)
     directory = scalars.directory or f"runs/{scalars.name}"
     resolved: JSONObject = {
-        "name": scalars.name,
+        **asdict(scalars),
         "directory": directory,
-        "seed": scalars.seed,
-        "logger": scalars.logger,
         "prompts": {"n_prompts": prompt_scalars.n_prompts, "sources": [item.resolved for item in sources]},
-        "primaries": [item.resolved for item in primaries],
-        "sampling": to_json(asdict(sampling)),
-        "behaviors": [item.resolved for item in behaviors],
-        "metamodels": [item.resolved for item in metamodels],
-        "splits": to_json(asdict(splits)),
-        "evaluation": to_json(asdict(evaluation)),
-        "engine": to_json(asdict(engine)),
+        **{section: [item.resolved for item in items] for section, items in listed.items()},
+        **{section: to_json(asdict(plan)) for section, plan in plans.items()},
     }
     return RunConfig(
         name=scalars.name,
@@ -120,20 +111,13 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         seed=scalars.seed,
         n_prompts=prompt_scalars.n_prompts,
         sources=tuple(item.component for item in sources),
-        primaries={item.name: item.component for item in primaries},
-        sampling=sampling,
-        behaviors={item.name: item.component for item in behaviors},
-        metamodels={item.name: item.component for item in metamodels},
-        splits=splits,
-        evaluation=evaluation,
+        primaries={item.name: item.component for item in listed["primaries"]},
+        behaviors={item.name: item.component for item in listed["behaviors"]},
+        metamodels={item.name: item.component for item in listed["metamodels"]},
+        **plans,
         logger=scalars.logger,
-        engine=engine,
         resolved=resolved,
     )
-
-
-def _plan(plan_type: type[_PlanType], raw: Mapping[str, Any], section: str, problems: list[str]) -> _PlanType | None:
-    return build_plan(plan_type, _mapping(raw.get(section), section, problems), section, problems)
 
 
 def _mapping(value: object, path: str, problems: list[str], *, required: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from metamodel.types import Outcome, Prompt, Sampling
+from metamodel.types import JSONObject, Outcome, Prompt, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +56,15 @@ class ReadsRecords(Protocol):
 
 
 @runtime_checkable
+class ExplainsMissing(Protocol):
+    """Records that may say why an output is not there."""
+
+    def missing_reasons(self) -> Mapping[tuple[str, int], str]:
+        """Return reasons by prompt id and sample, where there are any."""
+        ...
+
+
+@runtime_checkable
 class HasMembers(Protocol):
     """One config entry that stands for several primary models, as a log of several does."""
 
@@ -70,4 +79,22 @@ class ScoresTokens(Protocol):
 
     def token_logprobs(self, prompts: Sequence[str], outputs: Sequence[Sequence[int]]) -> list[FloatArray]:
         """Return the natural log-probability of each token of each output after its prompt, [t] each."""
+        ...
+
+
+@runtime_checkable
+class TellsProvenance(Protocol):
+    """A primary model that can say on what and how it drew: device, dtype, templates."""
+
+    def provenance(self) -> JSONObject:
+        """Return facts for run.json, once something was drawn; no secrets."""
+        ...
+
+
+@runtime_checkable
+class TellsUsage(Protocol):
+    """A primary model whose draws cost something."""
+
+    def usage_summary(self) -> JSONObject:
+        """Return what was used since it was made: tokens, money, requests, retries."""
         ...

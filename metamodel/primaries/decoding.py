@@ -1,147 +1,219 @@
-"""Draw outputs of a batch of prompts, token by token.
+"""Draw outputs, token by token, with as many rows at once as the budget holds.
 
-Shapes: p = prompts, b = rows (prompt and sample), t = steps, v = vocabulary.
+Rows that end leave, prompts that wait take their places, and what memory cannot hold waits.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from metamodel.errors import MetamodelError
-from metamodel.primaries.randomness import uniform_streams
-from metamodel.primaries.stepping import Abilities, Stepper
-from metamodel.primaries.token_choice import choose_tokens
-from metamodel.types import FinishReason, Sampling
+from metamodel.primaries.drawn import DecodedRow, DrawnTokens
+from metamodel.primaries.lanes import BatchLanes, Lanes
+from metamodel.primaries.slots import SlotLanes
+from metamodel.primaries.stepping import Abilities
+from metamodel.primaries.stop_texts import StopTexts
+from metamodel.primaries.waiting import Job, Waiting
+from metamodel.types import Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-# Dropping finished rows copies the cache: worth it once they are so large a part.
+# Rows leave and join together: each change costs about as much as a step.
 _WORTHWHILE_SHARE = 0.125
+# Finished rows are handed on together, for the tokenizer's sake, but not late.
+_BATCH_ROWS = 256
+_BATCH_SECONDS = 2.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One output to draw.
-
-    Attributes:
-        prompt: Token ids, at least one.
-        seed: Of its random stream.
-    """
-
-    prompt: tuple[int, ...]
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodedRow:
-    """One output drawn.
+class Decoder:
+    """Draws the outputs of jobs.
 
     Attributes:
-        token_ids: The end token included.
-        logprobs: Natural, at temperature 1, one a token.
-        finish_reason: Whether an end token or the limit ended it.
+        budget: Limit of rows times positions; halved whenever memory runs out.
     """
 
-    token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    finish_reason: FinishReason
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        sampling: Sampling,
+        *,
+        end_ids: Sequence[int],
+        abilities: Abilities,
+        batch_tokens: int,
+        stops: StopTexts | None = None,
+        stop_candidates: Tensor | None = None,
+    ) -> None:
+        """Prepare.
 
+        Args:
+            model: In evaluation mode.
+            sampling: How tokens are chosen.
+            end_ids: Tokens that end an output.
+            abilities: What the model was measured to do.
+            batch_tokens: The budget to begin with; a single row may exceed it.
+            stops: Texts that end an output.
+            stop_candidates: Tokens that may complete one, a truth value each, [v].
+        """
+        self._model, self._sampling, self._abilities = model, sampling, abilities
+        self._end_ids, self._stops, self._stop_candidates = tuple(end_ids), stops, stop_candidates
+        self.budget = batch_tokens
+        self._finished: list[DecodedRow] = []
+        self._admitting: list[Job] = []
+        self._begin()
 
-def plan_batches(rows: Sequence[Row], *, new_tokens: int, batch_tokens: int, pads: bool) -> Iterator[list[int]]:
-    """Yield the indices of rows that share a batch: close in length, equal where padding is not exact.
+    def decode(self, windows: Iterator[Sequence[Job]]) -> Iterator[list[DecodedRow]]:
+        """Yield every sample of every job, in batches, in the order in which they end.
 
-    Args:
-        rows: Outputs to draw.
-        new_tokens: The most tokens drawn a row.
-        batch_tokens: Limit of rows times positions; a single row may exceed it.
-        pads: Whether rows of different lengths may share a batch.
-    """
-    order = sorted(range(len(rows)), key=lambda index: (len(rows[index].prompt), rows[index].prompt))
-    batch: list[int] = []
-    for index in order:
-        length = len(rows[index].prompt)
-        is_full = (len(batch) + 1) * (length + new_tokens) > batch_tokens
-        if batch and (is_full or (not pads and length != len(rows[batch[0]].prompt))):
+        Args:
+            windows: Jobs in pieces, read one after the other.
+
+        Raises:
+            MetamodelError: If the model gives logits that are no numbers, or memory does not hold a single row.
+        """
+        waiting = Waiting(windows, new_tokens=self._sampling.max_new_tokens)
+        while batch := self._advance(waiting):
             yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
+    @torch.inference_mode()
+    def _advance(self, waiting: Waiting) -> list[DecodedRow]:
+        """Go on until there is a batch to hand on; an empty one is the end."""
+        started = time.monotonic()
+        while True:
+            try:
+                self._change_rows(waiting)
+                if self._drawn.is_running:
+                    self._end_rows(self._drawn.draw(self._lanes.step(self._drawn.latest[: self._drawn.n_rows])))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._give_way(waiting, error)
+            is_due = len(self._finished) >= _BATCH_ROWS or time.monotonic() - started >= _BATCH_SECONDS
+            if not self._drawn.is_running or (self._finished and is_due):
+                finished, self._finished = self._finished, []
+                if finished or not (self._drawn.is_running or waiting.has_more()):
+                    return finished
 
-@torch.inference_mode()
-def decode(
-    model: PreTrainedModel, rows: Sequence[Row], sampling: Sampling, *, end_ids: Sequence[int], abilities: Abilities
-) -> list[DecodedRow]:
-    """Draw one output a row; rows with the same prompt share its reading.
+    def _begin(self) -> None:
+        new_tokens = self._sampling.max_new_tokens
+        self._lanes: Lanes = (
+            SlotLanes(self._model, new_tokens=new_tokens)
+            if self._abilities.joins
+            else BatchLanes(self._model, use_cache=self._abilities.caches)
+        )
+        self._drawn = DrawnTokens(self._sampling, end_ids=self._end_ids, device=self._model.device)
+        if self._stop_candidates is not None:
+            self._drawn.watch(self._stop_candidates)
 
-    Raises:
-        MetamodelError: If the model gives logits that are no numbers.
-    """
-    prompts = list(dict.fromkeys(row.prompt for row in rows))
-    position = {prompt: index for index, prompt in enumerate(prompts)}
-    stepper = Stepper(model, prompts, use_cache=abilities.caches)
-    stepper.take(torch.tensor([position[row.prompt] for row in rows], device=model.device))
-    uniforms = torch.from_numpy(uniform_streams([row.seed for row in rows], sampling.max_new_tokens))  # [b, t]
-    drawn = _Drawn(len(rows), sampling.max_new_tokens)
-    alive = torch.arange(len(rows))  # which rows the stepper still holds
-    ends = torch.tensor(list(end_ids), dtype=torch.long)
-    for step in range(sampling.max_new_tokens):
-        logits = _on_cpu_if_needed(stepper.logits)
-        choice = choose_tokens(logits, sampling, uniforms[alive, step].to(logits.device))
-        drawn.record(alive, step, choice.tokens.cpu(), choice.logprobs.cpu(), ends)
-        kept = ~drawn.finished[alive]
-        if step + 1 == sampling.max_new_tokens or not bool(kept.any()):
-            break
-        tokens = choice.tokens.to(model.device)
-        if float((~kept).float().mean()) >= _WORTHWHILE_SHARE:
-            held = kept.nonzero()[:, 0]
-            alive, tokens = alive[held], tokens[held.to(model.device)]
-            stepper.take(held.to(model.device))
-        stepper.step(tokens)
-    return drawn.rows()
+    def _change_rows(self, waiting: Waiting) -> None:
+        """Fill the places of rows that have ended, or close them."""
+        drawn = self._drawn
+        while len(self._finished) < _BATCH_ROWS or drawn.is_running:
+            holes = np.flatnonzero(~drawn.running[: drawn.n_rows]).tolist()
+            if drawn.n_rows and len(holes) < max(1.0, _WORTHWHILE_SHARE * drawn.n_rows):
+                return
+            n_running = drawn.n_rows - len(holes)
+            jobs = []
+            if not n_running or self._lanes.can_join:
+                jobs = waiting.take(
+                    budget=self.budget,
+                    n_running=n_running,
+                    n_positions=drawn.longest_prompt() + self._sampling.max_new_tokens,
+                    one_length=not self._abilities.pads,
+                )
+            if not jobs:
+                self._close(holes)
+                return
+            self._admit(jobs, holes)
 
+    def _admit(self, jobs: Sequence[Job], holes: Sequence[int]) -> None:
+        drawn = self._drawn
+        self._admitting = list(jobs)
+        if not self._lanes.can_join or len(holes) == drawn.n_rows:
+            self._close(holes)
+            holes = ()
+        rows = [(index, place) for index, job in enumerate(jobs) for place in range(len(job.seeds))]
+        behind = range(drawn.n_rows, drawn.n_rows + max(0, len(rows) - len(holes)))
+        into = [*holes[: len(rows)], *behind]
+        logits = self._lanes.admit([job.prompt for job in jobs], [index for index, _ in rows], into)
+        drawn.place([(jobs[index], place) for index, place in rows], into)
+        self._admitting = []
+        self._end_rows(drawn.draw(logits, torch.tensor(into, device=logits.device)))
 
-class _Drawn:
-    """Tokens drawn so far, [b, t], and how many of them count."""
+    def _end_rows(self, found: Sequence[tuple[int, bool]]) -> None:
+        """Finish rows that ended, and those in which a stop text is complete."""
+        if not found:
+            return
+        stopped = dict.fromkeys((slot for slot, _ in found), False)
+        if self._stops is not None:
+            outputs = [self._drawn.output(slot) for slot in stopped]
+            needed = self._stops.n_tokens_needed([job.prompt for job, _ in outputs], [tokens for _, tokens in outputs])
+            for slot, n_tokens in zip(stopped, needed, strict=True):
+                if n_tokens is not None:
+                    self._drawn.cut(slot, n_tokens)
+                    stopped[slot] = True
+        ended = [slot for slot, has_ended in found if has_ended or stopped[slot]]
+        if ended:
+            self._finished += self._drawn.finish(ended, by_stop_text=[stopped[slot] for slot in ended])
+            self._lanes.retire(ended)
 
-    def __init__(self, n_rows: int, n_steps: int) -> None:
-        self._tokens = torch.zeros((n_rows, n_steps), dtype=torch.long)
-        self._logprobs = torch.zeros((n_rows, n_steps), dtype=torch.float32)
-        self._lengths = torch.zeros(n_rows, dtype=torch.long)
-        self.finished = torch.zeros(n_rows, dtype=torch.bool)
+    def _close(self, holes: Sequence[int]) -> None:
+        """Move the last rows into the places of those that have ended."""
+        drawn = self._drawn
+        n_left = drawn.n_rows - len(holes)
+        into = [hole for hole in holes if hole < n_left]
+        sources = [row for row in range(n_left, drawn.n_rows) if drawn.running[row]]
+        if holes:
+            self._lanes.move(into, sources, n_left)
+        drawn.move(into, sources, n_left)
 
-    def record(self, alive: Tensor, step: int, tokens: Tensor, logprobs: Tensor, ends: Tensor) -> None:
-        running = ~self.finished[alive]
-        rows, tokens, logprobs = alive[running], tokens[running], logprobs[running]
-        if not bool(torch.isfinite(logprobs).all()):
+    def _give_way(self, waiting: Waiting, error: Exception) -> None:
+        """Halve the budget; rows on their way wait again and will be drawn as they would have been."""
+        unfinished = [*self._drawn.unfinished(), *self._admitting]
+        n_rows = sum(len(job.seeds) for job in unfinished)
+        if n_rows <= 1:
             raise MetamodelError(
-                "the primary model's logits are not finite: its weights are damaged, or dtype is too narrow "
-                "(use float32)"
-            )
-        self._tokens[rows, step], self._logprobs[rows, step] = tokens, logprobs
-        self._lengths[rows] = step + 1
-        self.finished[rows] = torch.isin(tokens, ends)
-
-    def rows(self) -> list[DecodedRow]:
-        tokens, logprobs = self._tokens.tolist(), self._logprobs.numpy().astype(np.float64).tolist()
-        return [
-            DecodedRow(
-                token_ids=tuple(tokens[row][:length]),
-                logprobs=tuple(logprobs[row][:length]),
-                finish_reason="stop" if finished else "length",
-            )
-            for row, (length, finished) in enumerate(zip(self._lengths.tolist(), self.finished.tolist(), strict=True))
-        ]
+                "memory does not hold a single prompt with its output: lower sampling.max_new_tokens, choose a "
+                "narrower dtype, or set device_map: auto"
+            ) from error
+        in_use = n_rows * (max(len(job.prompt) for job in unfinished) + self._sampling.max_new_tokens)
+        self.budget = max(1, min(self.budget, in_use) // 2)
+        waiting.put_back(_joined(unfinished))
+        self._admitting = []
+        self._begin()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
-def _on_cpu_if_needed(logits: Tensor) -> Tensor:
-    # Apple's devices have no double precision, which the cumulative distribution needs.
-    return logits.cpu() if logits.device.type == "mps" else logits
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that memory ran out, on whatever device.
+
+    >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    True
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    message = str(error).lower()
+    return "out of memory" in message or "can't allocate memory" in message or "not enough memory" in message
+
+
+def _joined(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs with the samples of one prompt together again."""
+    together: dict[tuple[str, tuple[int, ...]], list[Job]] = {}
+    for job in jobs:
+        together.setdefault((job.name, job.prompt), []).append(job)
+    return [
+        Job(
+            name=name,
+            prompt=prompt,
+            samples=tuple(sample for part in parts for sample in part.samples),
+            seeds=tuple(seed for part in parts for seed in part.seeds),
+        )
+        for (name, prompt), parts in together.items()
+    ]

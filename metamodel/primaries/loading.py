@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from importlib.util import find_spec
 from logging import CRITICAL, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metamodel.errors import MetamodelError
-from metamodel.primaries.stepping import Abilities, measure_abilities
+from metamodel.primaries.abilities import measure_abilities
+from metamodel.primaries.stepping import Abilities
 from metamodel.store.rows import clean_text
 from metamodel.zoo.architectures import register_lstm
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # What decides the outputs of a local folder's model; notes and logs beside it do not.
 _IDENTIFYING_SUFFIXES = (".bin", ".json", ".jinja", ".model", ".py", ".safetensors", ".txt")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,7 @@ class Source:
         dtype: Name of a torch floating-point type.
         device: Torch device, or "auto".
         trust_remote_code: Whether to run Python files that come with the model.
+        device_map: How accelerate spreads the weights, instead of `device`.
         stamp: `folder_stamp`, so that a folder written anew is loaded anew.
     """
 
@@ -41,6 +47,7 @@ class Source:
     dtype: str
     device: str
     trust_remote_code: bool
+    device_map: str | None = None
     stamp: tuple[tuple[str, int, int], ...] = ()
 
 
@@ -64,12 +71,18 @@ class LanguageModel:
     start_id: int | None
     context_tokens: int | None
 
+    @property
+    def n_vocabulary(self) -> int:
+        """Size of the vocabulary."""
+        return int(self.model.config.get_text_config(decoder=True).vocab_size)
+
     def encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[tuple[int, ...]]:
         """Return token ids; an empty text becomes the start token where there is one."""
         if not texts:
             return []
+        cleaned = [clean_text(text) for text in texts]
         with quiet_transformers():
-            encoded = self.tokenizer([clean_text(text) for text in texts], add_special_tokens=add_special_tokens)
+            encoded = self.tokenizer(cleaned, add_special_tokens=add_special_tokens, return_attention_mask=False)
         start = () if self.start_id is None else (self.start_id,)
         return [tuple(ids) or start for ids in encoded["input_ids"]]
 
@@ -78,18 +91,40 @@ class LanguageModel:
 
         Decoded together, because some tokenizers drop a space at the beginning of whatever they decode.
         """
-        whole = self._decode_all([[*prompt, *output] for prompt, output in zip(prompts, outputs, strict=True)])
-        starts = self._decode_all(prompts)
+        keys = [tuple(prompt) for prompt in prompts]
+        distinct = list(dict.fromkeys(keys))  # the samples of a prompt share it
+        starts = dict(zip(distinct, self._decode_all(distinct), strict=True))
+        wholes = self._decode_all([[*prompt, *output] for prompt, output in zip(prompts, outputs, strict=True)])
+        alone = {index for index, text in enumerate(wholes) if not text.startswith(starts[keys[index]])}
+        fallbacks = dict(zip(sorted(alone), self._decode_all([outputs[index] for index in sorted(alone)]), strict=True))
         return [
-            text[len(start) :] if text.startswith(start) else self._decode_all([output])[0]
-            for text, start, output in zip(whole, starts, outputs, strict=True)
+            fallbacks[index] if index in alone else text[len(starts[keys[index]]) :]
+            for index, text in enumerate(wholes)
         ]
 
     def _decode_all(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        if not rows:
+            return []
+        backend = _plain_backend(self.tokenizer)
+        if backend is not None:
+            return list(backend.decode_batch([list(row) for row in rows], skip_special_tokens=True))
         return [
             str(self.tokenizer.decode(list(row), skip_special_tokens=True, clean_up_tokenization_spaces=False))
             for row in rows
         ]
+
+
+def _plain_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
+    """Return the tokenizer that does all of the decoding, many texts a call; None where Python has a part in it."""
+    from transformers import PreTrainedTokenizerBase as Base
+    from transformers import PreTrainedTokenizerFast as Fast
+
+    kind = type(tokenizer)
+    # getattr: the names of two methods that a class of its own may override.
+    overrides = any(
+        getattr(kind, name) is not getattr(owner, name) for name, owner in (("decode", Base), ("_decode", Fast))
+    )
+    return None if overrides or not isinstance(tokenizer, Fast) else tokenizer.backend_tokenizer
 
 
 @contextmanager
@@ -125,10 +160,12 @@ def load_language_model(source: Source) -> LanguageModel:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model, tokenizer = _load_parts(source)
-    try:
-        model = model.to(device).eval()  # type: ignore[arg-type] # transformers wraps torch's `to` without its overloads
-    except RuntimeError as error:
-        raise MetamodelError(f"device is {source.device!r}: {_first_line(error)}; use auto or cpu") from error
+    if source.device_map is None:
+        try:
+            model.to(device)  # type: ignore[arg-type] # transformers wraps torch's `to` without its overloads
+        except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for the device
+            raise MetamodelError(f"device is {source.device!r}: {_first_line(error)}; use auto or cpu") from error
+    model.eval()
     text_config = model.config.get_text_config(decoder=True)
     context = getattr(text_config, "max_position_embeddings", None)
     with quiet_transformers():
@@ -153,7 +190,7 @@ def weights_identity(source: Source) -> str:
     """
     folder = Path(source.model).expanduser()
     if not folder.is_dir():
-        return f"{source.model}@{source.revision or _hub_commit(source)}"
+        return f"{source.model}@{hub_commit(source)}"
     digest = blake2b(digest_size=16)
     _require_config(folder)
     for path in _identifying_files(folder):
@@ -188,25 +225,43 @@ def _load_parts(source: Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
     if folder.is_dir():
         _require_config(folder)
     name = str(folder) if folder.is_dir() else source.model
-    options = {"revision": source.revision or "main", "trust_remote_code": source.trust_remote_code}
+    revision = "main" if folder.is_dir() else hub_commit(source)
+    options = {"revision": revision, "trust_remote_code": source.trust_remote_code}
+    spread = {} if source.device_map is None else {"device_map": source.device_map}
+    if spread and find_spec("accelerate") is None:
+        raise MetamodelError(
+            f"device_map is {source.device_map!r}, which needs accelerate: pip install accelerate, or set device"
+        )
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
-            model = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, source.dtype), **options)
+            dtype = getattr(torch, source.dtype)
+            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **options, **spread)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise _load_error(source, error) from error
     return model, tokenizer
 
 
-def _hub_commit(source: Source) -> str:
+@lru_cache(maxsize=16)
+def hub_commit(source: Source) -> str:
+    """Return the commit that a hub model's revision names now; what is loaded is this commit.
+
+    Raises:
+        MetamodelError: If the model or the revision cannot be found.
+    """
+    if source.revision is not None and _COMMIT.fullmatch(source.revision):
+        return source.revision
     from transformers import AutoConfig
 
+    register_lstm()
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(source.model, trust_remote_code=source.trust_remote_code)
+            config = AutoConfig.from_pretrained(
+                source.model, revision=source.revision or "main", trust_remote_code=source.trust_remote_code
+            )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise _load_error(source, error) from error
-    return str(getattr(config, "_commit_hash", None) or "main")
+    return str(getattr(config, "_commit_hash", None) or source.revision or "main")
 
 
 def _require_config(folder: Path) -> None:

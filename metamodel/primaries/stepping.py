@@ -28,10 +28,12 @@ class Abilities:
     Attributes:
         caches: Continuing from its cache gives what reading the whole prefix gives.
         pads: Shorter rows may be padded on the left.
+        joins: Rows may join others that are on their way already, each in a slot of one cache.
     """
 
     caches: bool
     pads: bool
+    joins: bool = False
 
 
 class _Cache(Protocol):
@@ -68,6 +70,11 @@ class Stepper:
     def keeps_cache(self) -> bool:
         """Whether the model returned a cache that it takes back."""
         return self._cache is not None
+
+    @property
+    def cache(self) -> object:
+        """What the model carries from step to step; None without a cache."""
+        return None if self._cache is None else self._cache[1]
 
     def take(self, rows: Tensor) -> None:
         """Keep the given rows, any of them more than once."""
@@ -109,36 +116,3 @@ class Stepper:
                     let_grow_in_place(cache)
                 self._cache = (name, cast("_Cache", cache))
                 return
-
-
-@torch.inference_mode()
-def measure_abilities(model: PreTrainedModel, *, n_tokens: int) -> Abilities:
-    """Try a model's cache and its padding on random tokens and trust what gives the same logits as a plain reading.
-
-    Measured, not looked up by name: custom code and new architectures are judged by the same test.
-
-    Args:
-        model: In evaluation mode.
-        n_tokens: Size of its vocabulary.
-    """
-    generator = torch.Generator().manual_seed(0)
-    long, short = (torch.randint(0, n_tokens, (length,), generator=generator).tolist() for length in (12, 7))
-    after = torch.randint(0, n_tokens, (2,), generator=generator).tolist()
-    expected = torch.cat(
-        [Stepper(model, [row], use_cache=False).logits for row in ([*short, *after], [*long, *after])]
-    )  # [2, v]
-    tolerance = (1e-3 if model.dtype == torch.float32 else 0.1) * float(expected.abs().max())
-
-    def agrees(prompts: list[list[int]], rows: list[int], *, use_cache: bool) -> bool:
-        stepper = Stepper(model, prompts, use_cache=use_cache)
-        if use_cache and not stepper.keeps_cache:
-            return False
-        stepper.take(torch.tensor(rows, device=model.device))
-        for token in after:
-            stepper.step(torch.full((len(rows),), token, device=model.device))
-        wanted = expected[[int(prompts[row] is long) for row in rows]]
-        return bool((stepper.logits - wanted).abs().max() <= tolerance)
-
-    caches = agrees([long], [0, 0], use_cache=True) and agrees([short, short], [1], use_cache=True)
-    pads = agrees([long, short], [1, 0, 1], use_cache=caches)
-    return Abilities(caches=caches, pads=pads)

@@ -40,7 +40,8 @@ def choose_tokens(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> Choic
         weights = sampling_weights(logits, sampling)
         cumulative = weights.cumsum(dim=-1)  # [b, v]
         targets = (uniforms * cumulative[:, -1])[:, None]
-        tokens = torch.searchsorted(cumulative, targets, right=True)[:, 0]
+        # Logits that are no numbers would lead beyond the vocabulary; whoever reads the log-probabilities sees them.
+        tokens = torch.searchsorted(cumulative, targets, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
     logprobs = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=-1)
     return Choice(tokens, logprobs)
 

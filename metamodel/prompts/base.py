@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from metamodel.errors import DataError
 from metamodel.protocols import PromptSource
+from metamodel.store.keys import key_bytes
 from metamodel.types import Prompt, Scalar
 
 # A prompt and what a model trained on its domain should write after it, leading space included.
@@ -116,16 +117,21 @@ def data_lines(name: str) -> tuple[str, ...]:
 
 
 def take_unique(source: PromptSource, n_prompts: int | None, seed: int) -> list[Prompt]:
-    """Return the first n distinct prompts of each domain of a source, in the source's order.
+    """Return what `iterate_unique` yields."""
+    return list(iterate_unique(source, n_prompts, seed))
+
+
+def iterate_unique(source: PromptSource, n_prompts: int | None, seed: int) -> Iterator[Prompt]:
+    """Yield the first n distinct prompts of each domain of a source, in its order, each with its changed versions.
 
     A source that ends gives what it has. An endless one gives fewer than n where it runs dry, as there are only 100
     sums of two digits: it is left when LEAST_PATIENCE prompts, and PATIENCE_PER_PROMPT for each one taken so far, have
-    in a row brought nothing new.
+    in a row brought nothing new. Of what was yielded only ids are kept.
 
     Args:
         source: A generator or a file. A string in its attribute `domain` says that it holds one domain, and it is left
             as soon as that is full; a true attribute `is_finite` says that it ends, and it is read on until it does.
-        n_prompts: Distinct prompts a domain; None takes all that a finite source has.
+        n_prompts: Distinct prompts a domain, changed versions not counted; None takes all that a finite source has.
         seed: Seed of the source.
 
     Raises:
@@ -139,18 +145,26 @@ def take_unique(source: PromptSource, n_prompts: int | None, seed: int) -> list[
     if n_prompts is None and not is_finite:
         raise DataError(f"{source} never ends and n_prompts is null, which takes all: set n_prompts to a number")
     limit = math.inf if n_prompts is None else n_prompts
-    taken: dict[str, Prompt] = {}
+    taken: set[bytes] = set()
     n_taken: dict[str, int] = {}
     n_stale = 0
     for prompt in source.prompts(seed):
-        if prompt.id in taken or n_taken.get(prompt.domain, 0) >= limit:
+        key = key_bytes(prompt.id)
+        if prompt.origin_id is not None:
+            # A changed version follows its original and is none of the n.
+            if key_bytes(prompt.origin_id) in taken and key not in taken:
+                taken.add(key)
+                yield prompt
+            continue
+        n_originals = sum(n_taken.values())
+        if has_one_domain and n_originals >= limit:
+            break
+        if key in taken or n_taken.get(prompt.domain, 0) >= limit:
             n_stale += 1
-            if not is_finite and n_stale >= LEAST_PATIENCE + PATIENCE_PER_PROMPT * len(taken):
+            if not is_finite and n_stale >= LEAST_PATIENCE + PATIENCE_PER_PROMPT * n_originals:
                 break
             continue
-        taken[prompt.id] = prompt
+        taken.add(key)
         n_taken[prompt.domain] = n_taken.get(prompt.domain, 0) + 1
         n_stale = 0
-        if has_one_domain and len(taken) >= limit:
-            break
-    return list(taken.values())
+        yield prompt

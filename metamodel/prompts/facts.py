@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from metamodel.prompts.base import Draws, Example, GeneratedDomain, answered, data_lines, refuse, share_problem
+from metamodel.types import Scalar
 
 QUESTIONS = (
     "The capital of {place} is",
@@ -69,7 +70,8 @@ class CounterfactualCapitals(GeneratedDomain):
         (asked, memory), (other, _), (_, moved_to) = draws.distinct(load_capitals(), 3)
         follows_context = not draws.chance(self.other_place_share)
         supposition = draws.pick(SUPPOSITIONS).format(place=asked if follows_context else other, city=moved_to)
-        attributes = {"follows_context": follows_context}
+        attributes: dict[str, Scalar] = {"follows_context": follows_context}
+        attributes |= {"context_answer": moved_to, "memory_answer": memory}
         answer = moved_to if follows_context else memory
         text = f"{supposition} The capital of {asked} is"
         return answered(text, answer, domain=self.domain, attributes=attributes)

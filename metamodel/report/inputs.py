@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from metamodel.behaviors.summary import BehaviorSummary
 from metamodel.comparisons import PairedDifference
 from metamodel.metric_rows import MetricsRow, Split, names
 
@@ -113,6 +114,7 @@ class ReportInputs:
         examples: Prompts with predictions and outputs.
         notes: What the reader must know: undefined cells and why, errors counted.
         comparisons: Paired differences; verdicts fall back on whether two intervals overlap where there is none.
+        behaviors: What the labels say by themselves; None leaves that section out.
     """
 
     title: str
@@ -124,6 +126,7 @@ class ReportInputs:
     examples: Sequence[PromptExample] = ()
     notes: Sequence[str] = ()
     comparisons: Sequence[PairedDifference] = ()
+    behaviors: BehaviorSummary | None = None
 
     @property
     def metamodels(self) -> list[str]:

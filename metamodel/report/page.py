@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from metamodel.metric_rows import names, select
+from metamodel.report.behavior_tables import lay_out_behaviors
 from metamodel.report.chart_tools import Chart
 from metamodel.report.charts import draw_charts
 from metamodel.report.example_rows import MAX_EXAMPLES, ExampleRow, example_row
@@ -85,6 +86,7 @@ def render_report(inputs: ReportInputs, *, charts: Sequence[Chart] | None = None
                 _part(inputs, primary=primary, position=position, lines=lines, charts=drawn)
                 for position, primary in enumerate(names(inputs.rows, "primary"), start=1)
             ],
+            behaviors=None if inputs.behaviors is None else lay_out_behaviors(inputs.behaviors),
             baselines=[plain(name) for name in inputs.baselines],
             has_comparisons=bool(inputs.comparisons),
             notes=inputs.notes,

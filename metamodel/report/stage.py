@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from metamodel.behaviors.summary import summarize_behaviors
 from metamodel.comparisons import comparisons_from_json
 from metamodel.curves import reliability_bins, risk_coverage_curve
 from metamodel.dataset import current_generations, read_datasets
@@ -76,6 +77,7 @@ def report_inputs(run: RunDirectory, config: RunConfig) -> ReportInputs:
         examples=examples,
         notes=[*undefined_cells(rows), *_error_notes(run)],
         comparisons=comparisons_from_json(run.read_text("comparisons.json")),
+        behaviors=summarize_behaviors(run),
     )
 
 

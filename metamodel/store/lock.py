@@ -1,7 +1,8 @@
 """One writer a run directory.
 
 On a local disk the kernel holds the lock and drops it with its process, however that dies, so none goes stale.
-Elsewhere a file names the holder: good against mistakes, not against two writers that start in the same second.
+Elsewhere a file names the holder. Stores that can create a file only where there is none (S3, Google Cloud Storage) let
+one of two writers that start at once have it; on others the last one wins and the first finds out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_NAME = ".lock"
+_LOOKS, _BETWEEN_LOOKS_S = 20, 0.01
 _UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -60,25 +64,35 @@ def _hold_kernel_lock(path: Path) -> Iterator[bool]:
 
 
 def _try_kernel_lock(descriptor: int, path: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise _refusal(str(path.parent), os.pread(descriptor, 4096, 0)) from error
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return False
-        raise
-    return True
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 4096, 0)
+            if holder:
+                break
+            time.sleep(_BETWEEN_LOOKS_S)  # it says who it is a moment after it got the lock
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                return False
+            raise
+        else:
+            return True
+    raise _refusal(str(path.parent), holder)
 
 
 @contextmanager
 def _hold_named_lock(folder: Folder) -> Iterator[None]:
     name = f"{LOCK_NAME}.json"
-    if folder.exists(name):
+    mine = _describe_self()
+    if not folder.create_bytes(name, mine):
         content = folder.read_bytes(name)
         if not _is_dead_here(content):
             raise _refusal(folder.path, content, hint=f"if that process is gone, delete {folder / name}")
-    folder.write_bytes(name, _describe_self())
+        folder.write_bytes(name, mine)
+    content = folder.read_bytes(name)
+    if content != mine:  # where files cannot be created exclusively, or two took over at once, the last one has it
+        raise _refusal(folder.path, content)
     try:
         yield
     finally:
@@ -86,7 +100,10 @@ def _hold_named_lock(folder: Folder) -> Iterator[None]:
 
 
 def _describe_self() -> bytes:
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since_utc": utc_now()}).encode()
+    token = secrets.token_hex(8)  # tells two writers of one process apart
+    return json.dumps(
+        {"host": socket.gethostname(), "pid": os.getpid(), "since_utc": utc_now(), "token": token}
+    ).encode()
 
 
 def _read_holder(content: bytes) -> dict[str, object]:

@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,8 @@ _PACKAGES = (
     "torch",
     "transformers",
 )
+# Named only where they are installed.
+_OPTIONAL_PACKAGES = ("accelerate", "datasets", "httpx", "jinja2", "openai", "ray", "vllm")
 _ABSENT = "(not set)"
 
 
@@ -52,13 +55,16 @@ def config_hash(config: Mapping[str, JSON]) -> str:
 
 
 def package_versions() -> dict[str, JSON]:
-    """Return the installed version of each package that results may depend on."""
+    """Return the installed version of each package that results may depend on; null where one of ours is missing."""
     versions: dict[str, JSON] = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = None
+    for package in _OPTIONAL_PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
     return versions
 
 

@@ -9,7 +9,7 @@ Readers never change anything and refuse a damaged shard; the next writer sets i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -21,7 +21,7 @@ from metamodel.store.metamodel_folders import MetamodelFolders
 from metamodel.store.provenance import JSON, canonical, new_facts
 from metamodel.store.rows import clean_text
 from metamodel.store.schemas import TableName, schema_of
-from metamodel.store.shards import ShardedTable
+from metamodel.store.shards import Shard, ShardedTable
 from metamodel.store.storage import TEMPORARY_PREFIX, Folder, check_relative_path
 
 if TYPE_CHECKING:
@@ -136,6 +136,26 @@ class RunDirectory:
         with self._writing():
             ShardedTable(self._folder, table).write(data, name=name)
 
+    def rewrite(self, table: TableName, parts: Iterable[pa.Table], *, prefix: str, stem: str | None = None) -> None:
+        """Replace, in one step, all shards whose names begin with `prefix` by the parts; none of them is held.
+
+        Args:
+            table: Which table.
+            parts: Rows, a shard each.
+            prefix: What the names of the replaced shards begin with.
+            stem: What the names of the new ones begin with, before their number; `prefix` where it is None.
+
+        Raises:
+            RunError: If the disk is full or may not be written; what was there before stays.
+        """
+        with self._writing():
+            ShardedTable(self._folder, table).rewrite(parts, prefix=prefix, stem=prefix if stem is None else stem)
+
+    def merge_small_shards(self, table: TableName, *, full_rows: int, full_bytes: int) -> None:
+        """Make many small shards one; one that is half full by rows or bytes is left alone."""
+        with self._writing():
+            ShardedTable(self._folder, table).merge(full_rows=full_rows, full_bytes=full_bytes)
+
     def read(
         self, table: TableName, *, columns: Sequence[str] | None = None, shard_names: Sequence[str] | None = None
     ) -> pa.Table:
@@ -156,9 +176,17 @@ class RunDirectory:
         """Yield a table shard by shard, for one that does not fit in memory."""
         return ShardedTable(self._folder, table).read(columns=columns, shard_names=None)
 
+    def shards(self, table: TableName) -> tuple[Shard, ...]:
+        """Return a table's shards, oldest first: their sizes and checksums, without reading them."""
+        return ShardedTable(self._folder, table).shards()
+
+    def read_shard(self, table: TableName, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of one shard; raises RunError if it is missing or damaged."""
+        return ShardedTable(self._folder, table).read_shard(shard, columns)
+
     def shard_names(self, table: TableName) -> list[str]:
         """Return the names of a table's shards, oldest first."""
-        return [shard.name for shard in ShardedTable(self._folder, table).shards()]
+        return [shard.name for shard in self.shards(table)]
 
     def clear(self, table: TableName) -> None:
         """Drop all rows of a table."""

@@ -26,6 +26,7 @@ _ADVICE = {
     errno.EROFS: "the file system is read-only: choose another folder",
     errno.EACCES: "permission denied: choose a folder that you may write to",
     errno.EPERM: "permission denied: choose a folder that you may write to",
+    errno.EFBIG: "a file would be larger than the file system or `ulimit -f` allows: raise the limit",
     errno.EIO: "the disk reports an input/output error: check it",
 }
 
@@ -56,6 +57,21 @@ def explained_write_errors(path: str) -> Iterator[None]:
         ) from error
 
 
+# Clients of object stores raise exceptions of their own where they find no server, no bucket or no right to it.
+_CLIENTS = ("botocore", "aiobotocore", "aiohttp", "google", "gcsfs", "azure", "adlfs")
+
+
+@contextmanager
+def explained_client_errors(path: str) -> Iterator[None]:
+    """Turn what an object store's client raises into a RunError; any other exception goes on."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in _CLIENTS:
+            raise
+        raise RunError(f"cannot reach {path}: {error}; check its name, your credentials and the connection") from error
+
+
 class Folder:
     """One folder and what lies below it, addressed by paths relative to it.
 
@@ -81,6 +97,7 @@ class Folder:
         self._root: str = root
         protocols = {filesystem.protocol} if isinstance(filesystem.protocol, str) else set(filesystem.protocol)
         self.local: Path | None = Path(root) if "file" in protocols else None
+        self._made: set[str] = set()
 
     def __truediv__(self, name: str) -> str:
         """Return the full path of a name below this folder, for messages."""
@@ -93,7 +110,8 @@ class Folder:
 
     def exists(self, name: str = "") -> bool:
         """Say whether a file or folder is there."""
-        return bool(self._filesystem.exists(self._full(name)))
+        with explained_client_errors(self / name):
+            return bool(self._filesystem.exists(self._full(name)))
 
     def is_folder(self, name: str = "") -> bool:
         """Say whether a folder is there."""
@@ -103,13 +121,14 @@ class Folder:
         """List what lies directly in a folder, sorted; nothing where there is no folder."""
         if not self.is_folder(name):
             return []
-        self._filesystem.invalidate_cache()
+        self._filesystem.invalidate_cache(self._full(name))
         entries = self._filesystem.ls(self._full(name), detail=False)
         return sorted({str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries})
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content; raises FileNotFoundError."""
-        content: bytes = self._filesystem.cat_file(self._full(name))
+        with explained_client_errors(self / name):
+            content: bytes = self._filesystem.cat_file(self._full(name))
         return content
 
     def write_bytes(self, name: str, content: bytes) -> None:
@@ -118,13 +137,31 @@ class Folder:
         Raises:
             RunError: If it cannot be written (full disk, missing permission); the old content stays.
         """
-        with explained_write_errors(self / name):
+        with explained_write_errors(self / name), explained_client_errors(self / name):
             if self.local is None:
                 # Object stores publish an upload only when it is complete.
-                self._filesystem.makedirs(self._filesystem._parent(self._full(name)), exist_ok=True)  # noqa: SLF001 - fsspec's documented hook
+                self._make_parent(name)
                 self._filesystem.pipe_file(self._full(name), content)
             else:
                 _replace_local_file(self.local / name, content)
+
+    def create_bytes(self, name: str, content: bytes) -> bool:
+        """Write a file that is not there yet; return False where it is. Atomic where the file system can do that.
+
+        Raises:
+            RunError: If it cannot be written.
+        """
+        with explained_client_errors(self / name):
+            self._make_parent(name)
+            try:
+                self._filesystem.pipe_file(self._full(name), content, mode="create")
+            except OSError as error:
+                # Each store has an error of its own for this.
+                if isinstance(error, FileExistsError) or self.exists(name):
+                    return False
+                with explained_write_errors(self / name):
+                    raise
+            return True
 
     def move(self, source: str, target: str) -> None:
         """Move a file or folder within this folder, replacing a file."""
@@ -153,6 +190,13 @@ class Folder:
             path = target / str(file).removeprefix(base).lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._filesystem.cat_file(file))
+
+    def _make_parent(self, name: str) -> None:
+        """Make the folder of a file; asks the file system once a folder."""
+        parent = self._full(name).rsplit("/", 1)[0]
+        if parent not in self._made:
+            self._filesystem.makedirs(parent, exist_ok=True)
+            self._made.add(parent)
 
     def _full(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}" if name else self._root

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurizers.correctness import Correct, Match
+from featurizers.correctness import F1, Correct, Match
+from metamodel.patterns import Occurrence
 from metamodel.text import normalize, text_batch
 
 NAN = float("nan")
@@ -147,3 +148,47 @@ def test_numbers_keep_every_sign_and_digit(value: Decimal | int) -> None:
     assert normalize(number) == number
     assert normalize(f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}") == number
     assert normalize(f"Answer: {number}.") == f"answer {number}"
+
+
+@pytest.mark.parametrize(
+    ("text", "take", "label"),
+    [("[Yes], no: [No]", "last", 1), ("[Yes], no: [No]", "first", 0), ("No", "last", 0), ("[maybe]", "last", 0)],
+)
+def test_the_answer_by_a_pattern(text: str, take: Occurrence, label: float) -> None:
+    """What a regular expression finds is compared; where it finds nothing the output is wrong."""
+    featurizer = Correct(pattern=r"(?i)\[(yes|no)\]", take=take)
+    assert featurizer.label(text_batch([text], references=[["no"]])).tolist() == [label]
+
+
+@pytest.mark.slow
+def test_a_pattern_cannot_hang() -> None:
+    """A pattern that backtracks without end gives no label after a second, instead of stalling the run."""
+    labels = Correct(pattern="(a+)+$").label(text_batch(["a" * 5_000 + "b" + "a" * 5_000 + "c"], references=[["a"]]))
+    assert labels.tolist() == pytest.approx([NAN], nan_ok=True)
+
+
+@pytest.mark.parametrize("pattern", ["(", "a" * 2_001])
+def test_a_pattern_that_is_none_is_refused(pattern: str) -> None:
+    """A broken pattern is a mistake in the config, found before the first label."""
+    with pytest.raises(ValueError, match="pattern"):
+        Correct(pattern=pattern)
+
+
+def test_f1_of_the_best_reference() -> None:
+    """The best of several references counts, and nothing agrees with nothing."""
+    batch = text_batch(["a red cat", "", "", "x"], references=[["dog", "the cat"], ["the"], ["cat"], []])
+    assert F1().label(batch).tolist() == pytest.approx([2 / 3, 1, 0, NAN], nan_ok=True)
+    assert F1(normalization="standard").label(text_batch(["a"], references=[["A"]])).tolist() == [1]
+
+
+answers = st.text("aA1,. -'e\u0301\ufb01\u200bthe", max_size=150)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@given(text=answers, gold=answers.map(lambda text: text[:12]), padding=st.sampled_from(["", "." * 100, " " * 100]))
+def test_long_outputs_are_dismissed_only_where_normalizing_would(text: str, gold: str, padding: str) -> None:
+    """The shortcut for outputs longer than any gold answer never changes a label."""
+    for output in (text, f"{gold}{padding}", f"{padding}{gold}", f"{gold}{padding}{text}"):
+        assert is_correct(output, gold) == (normalize(output) == normalize(gold))
+        without_articles = normalize(output, ignore_articles=True) == normalize(gold, ignore_articles=True)
+        assert is_correct(output, gold, ignore_articles=True) == without_articles

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metamodel.primaries.decoding import Row, plan_batches
 from metamodel.primaries.randomness import generation_seed, uniform_streams
 from metamodel.primaries.token_choice import choose_tokens, sampling_weights
+from metamodel.primaries.waiting import Job, Waiting
 from metamodel.types import Sampling
 
 
@@ -61,21 +63,57 @@ def test_no_draw_falls_on_a_token_that_was_cut(seed: int, uniform: float) -> Non
 
 @given(
     lengths=st.lists(st.integers(1, 50), max_size=40),
-    batch_tokens=st.integers(1, 400),
+    n_samples=st.integers(1, 9),
+    budget=st.integers(1, 400),
     new_tokens=st.integers(1, 20),
-    pads=st.booleans(),
+    one_length=st.booleans(),
 )
-def test_batches_hold_every_row_once_within_the_limit(
+def test_jobs_are_handed_out_once_within_the_budget(
     lengths: list[int],
-    batch_tokens: int,
+    n_samples: int,
+    budget: int,
     new_tokens: int,
-    pads: bool,  # noqa: FBT001 - drawn by the test
+    one_length: bool,  # noqa: FBT001 - drawn by the test
 ) -> None:
-    """No row is lost, only a single row exceeds the budget, and lengths mix only where that is exact."""
-    rows = [Row(prompt=(1,) * length, seed=0) for length in lengths]
-    batches = list(plan_batches(rows, new_tokens=new_tokens, batch_tokens=batch_tokens, pads=pads))
-    assert sorted(index for batch in batches for index in batch) == list(range(len(rows)))
-    for batch in batches:
-        longest = max(lengths[index] for index in batch)
-        assert len(batch) == 1 or len(batch) * (longest + new_tokens) <= batch_tokens
-        assert pads or len({lengths[index] for index in batch}) == 1
+    """No sample is lost, only a single row exceeds the budget, and lengths mix only where that is exact."""
+    samples = tuple(range(n_samples))
+    jobs = [Job(name=str(i), prompt=(1,) * n, samples=samples, seeds=samples) for i, n in enumerate(lengths)]
+    waiting = Waiting(iter([jobs[:15], jobs[15:]]), new_tokens=new_tokens)
+    seen: list[tuple[str, int]] = []
+    while waiting.has_more():
+        taken = waiting.take(budget=budget, n_running=0, n_positions=0, one_length=one_length)
+        n_rows = sum(len(job.samples) for job in taken)
+        longest = max(len(job.prompt) for job in taken)
+        assert n_rows == 1 or n_rows * (longest + new_tokens) <= budget
+        assert not one_length or len({len(job.prompt) for job in taken}) == 1
+        seen += [(job.name, sample) for job in taken for sample in job.samples]
+    assert sorted(seen) == sorted((job.name, sample) for job in jobs for sample in samples)
+
+
+def test_jobs_that_do_not_fit_beside_others_wait() -> None:
+    """Beside rows that run, a prompt is read once there is room for all of its samples, in half-full places never."""
+    job = Job(name="a", prompt=(1,) * 6, samples=(0, 1, 2), seeds=(0, 1, 2))
+    waiting = Waiting(iter([[job]]), new_tokens=4)
+    assert waiting.take(budget=50, n_running=3, n_positions=10, one_length=False) == []
+    assert waiting.take(budget=50, n_running=2, n_positions=25, one_length=False) == []
+    assert waiting.take(budget=50, n_running=2, n_positions=10, one_length=False) == [job]
+    assert not waiting.has_more()
+
+
+def test_prompts_are_read_ahead_only_so_far() -> None:
+    """The next window is read when the last has been handed out, and two windows meet at prompts of one length."""
+    n_read = 0
+
+    def windows() -> Iterator[list[Job]]:
+        nonlocal n_read
+        for _ in range(3):
+            n_read += 1
+            yield [Job(name="", prompt=(1,) * n, samples=(0,), seeds=(0,)) for n in (5, 1, 3)]
+
+    waiting = Waiting(windows(), new_tokens=1)
+    lengths = []
+    while waiting.has_more():
+        (job,) = waiting.take(budget=1, n_running=0, n_positions=0, one_length=False)
+        lengths.append(len(job.prompt))
+        assert n_read <= len(lengths) // 3 + 1
+    assert lengths == [5, 3, 1, 1, 3, 5, 5, 3, 1]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from metamodel.errors import MetamodelError
-from metamodel.primaries.capabilities import DrawRequest, DrawsSamples, RefusesPrompts
+from metamodel.primaries.capabilities import DrawRequest, DrawsSamples
 from metamodel.primaries.transformers_model import TransformersModel
 from metamodel.protocols import ScoringPrimaryModel
-from metamodel.types import Generation, Prompt, Sampling
+from metamodel.types import Failure, Generation, Prompt, Sampling
 
 ARCHITECTURES = ("gpt2", "gpt_neox", "llama", "mamba2", "lstm")
 REAL_MODELS = Path(__file__).parents[3] / "shared" / "models"
@@ -26,8 +26,9 @@ TinyModel = Callable[[str], str]
 
 
 def drawn(model: TransformersModel, prompts: list[Prompt], sampling: Sampling) -> dict[tuple[str, int], Generation]:
-    """Return all generations by prompt and sample."""
-    rows = [row for batch in model.generate(prompts, sampling) for row in batch]
+    """Return all generations by prompt and sample; each must come once."""
+    rows = [row for batch in model.generate(prompts, sampling) for row in batch if isinstance(row, Generation)]
+    assert len({(row.prompt_id, row.sample) for row in rows}) == len(rows)
     return {(row.prompt_id, row.sample): row for row in rows}
 
 
@@ -152,21 +153,24 @@ def test_sampling_follows_the_model(tiny_model: TinyModel) -> None:
 
 
 def test_prompts_without_room_are_refused_and_others_drawn(tiny_model: TinyModel) -> None:
-    """A prompt is never cut: it is refused with its length and the limit."""
+    """A prompt is never cut: each of its samples is a final failure with its length and the limit."""
     model = TransformersModel(model=tiny_model("gpt2"))
     long = Prompt.create("y" * 84, domain="long")
     fits = Prompt.create("y" * 83, domain="long")
-    assert "85 tokens" in str(model.refusal(long, GREEDY))
-    assert "context of 96" in str(model.refusal(long, GREEDY))
-    assert model.refusal(fits, GREEDY) is None
-    assert {place[0] for place in drawn(model, [long, fits], GREEDY)} == {fits.id}
+    sampling = replace(SAMPLED, n_samples=2)
+    rows = [row for batch in model.generate([long, fits], sampling) for row in batch]
+    refused = [row for row in rows if isinstance(row, Failure)]
+    assert [(row.prompt_id, row.sample, row.is_final) for row in refused] == [(long.id, 0, True), (long.id, 1, True)]
+    assert "85 tokens" in refused[0].reason
+    assert "context of 96" in refused[0].reason
+    assert {row.prompt_id for row in rows if isinstance(row, Generation)} == {fits.id}
     assert np.isnan(model.score(["y" * 97], ["z"])[0])
 
 
 def test_a_prompt_without_tokens_needs_a_start_token(tiny_model: TinyModel) -> None:
     """With no special tokens an empty prompt begins from the start token that the model names."""
     model = TransformersModel(model=tiny_model("gpt2"), add_special_tokens=False)
-    assert model.refusal(Prompt.create("", domain="d"), GREEDY) is None
+    assert len(drawn(model, [Prompt.create("", domain="d")], GREEDY)) == 1
     assert model.identity.endswith("+no_special_tokens")
     assert model._load().encode([""], add_special_tokens=False) == [(256,)]
 
@@ -238,11 +242,10 @@ def test_models_that_cannot_be_loaded_say_what_to_do(tmp_path: Path, tiny_model:
 
 
 def test_it_offers_every_capability(tiny_model: TinyModel) -> None:
-    """Collect and evaluation find scoring, single samples and refusals through the protocols."""
+    """Collect and evaluation find scoring and single samples through the protocols."""
     model = TransformersModel(model=tiny_model("gpt2"))
     assert isinstance(model, ScoringPrimaryModel)
     assert isinstance(model, DrawsSamples)
-    assert isinstance(model, RefusesPrompts)
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_a_new_run_records_where_it_comes_from(path: str) -> None:
     """Versions, time, config, its hash and the seed stand in run.json from the start."""
     facts = RunDirectory.create_or_open(path, config=CONFIG).facts
-    assert facts["schema_version"] == 1
+    assert facts["schema_version"] == 2
     assert facts["seed"] == 3
     assert str(facts["created_utc"]).endswith("+00:00")
     assert isinstance(facts["packages"], dict)
@@ -119,7 +119,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         RunDirectory.open("nosuchprotocol://x")
 
 
-@pytest.mark.parametrize("content", ["", '{"schema_version": 1', "[]", '{"schema_version": 1, "config": 3}'])
+@pytest.mark.parametrize("content", ["", '{"schema_version": 2', "[]", '{"schema_version": 2, "config": 3}'])
 def test_a_damaged_run_json_is_named(tmp_path: Path, content: str) -> None:
     """A half-written or hand-edited run.json gives one clear line, not a traceback."""
     RunDirectory.create_or_open(str(tmp_path / "r"), config=CONFIG)
