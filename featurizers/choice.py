@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from metamodel.answers import OPTION_LETTERS, Several, Take, final_letter
+from metamodel.analysis.answers import OPTION_LETTERS, Several, Take, final_letter
 from metamodel.labels import Binary, Categorical, LabelSpace
 from metamodel.types import FloatArray, GenerationBatch, JSONValue, Need
 
@@ -41,8 +41,8 @@ class _LetterReader:
 class ChoiceLetter(_LetterReader):
     """The letter of the option that the output settles on, or "none".
 
-    f(y) is the letter by the rules of `metamodel.answers.final_letter`: an announcement ("The answer is (C)", "Answer:
-    C"), "the best option is C", a boxed letter, an output that begins with an option, a last line or a closing
+    f(y) is the letter by the rules of `metamodel.analysis.answers.final_letter`: an announcement ("The answer is (C)",
+    "Answer: C"), "the best option is C", a boxed letter, an output that begins with an option, a last line or a closing
     parenthesis with a letter alone. Position bias is read off its distribution.
 
     Label space: categorical, "none" and one class a letter. Needs: the output alone.

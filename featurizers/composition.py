@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metamodel.composed import Joined, Wrapped
+from metamodel.analysis.composed import Joined, Wrapped
 from metamodel.labels import Binary, Count, LabelSpace, Real
 from metamodel.protocols import Featurizer
 from metamodel.types import FloatArray, GenerationBatch

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from metamodel.answers import final_letter
+from metamodel.analysis.answers import final_letter
 from metamodel.information import entropy_bits
 from metamodel.labels import Count, LabelSpace, Real
 from metamodel.text import normalize

@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from metamodel.analysis.pairs import Match, is_right, refuse_unknown, versions_of
 from metamodel.labels import Categorical, LabelSpace
-from metamodel.pairs import Match, is_right, refuse_unknown, versions_of
 from metamodel.types import FloatArray, GenerationBatch, JSONValue, Need
 
 _FOLLOWED: Final = ("context", "memory", "other")

@@ -8,12 +8,12 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from metamodel.common_runs import longest_common_runs
-from metamodel.hash_sets import HashSet
-from metamodel.induction import n_induced
+from metamodel.analysis.common_runs import longest_common_runs
+from metamodel.analysis.hash_sets import HashSet
+from metamodel.analysis.induction import n_induced
+from metamodel.analysis.ngrams import Unit, check_n, check_unit, joined, row_shares, split_units
+from metamodel.analysis.pieces import Piece, pieces_of
 from metamodel.labels import Binary, Count, LabelSpace, Real
-from metamodel.ngrams import Unit, check_n, check_unit, joined, row_shares, split_units
-from metamodel.pieces import Piece, pieces_of
 from metamodel.types import FloatArray, GenerationBatch, IntArray, Need
 
 Where: TypeAlias = Literal["anywhere", "start"]

@@ -9,9 +9,9 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from metamodel.analysis.patterns import Occurrence, PatternTimeoutError, compile_pattern, find_pattern
+from metamodel.analysis.squad import squad_normalize, token_f1
 from metamodel.labels import Binary, LabelSpace, Real
-from metamodel.patterns import Occurrence, PatternTimeoutError, compile_pattern, find_pattern
-from metamodel.squad import squad_normalize, token_f1
 from metamodel.text import normalize
 from metamodel.types import FloatArray, GenerationBatch, Need
 

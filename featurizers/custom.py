@@ -12,9 +12,9 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from metamodel.analysis.patterns import PatternTimeoutError, compile_pattern, find_pattern
 from metamodel.errors import MetamodelError
 from metamodel.labels import Binary, LabelSpace
-from metamodel.patterns import PatternTimeoutError, compile_pattern, find_pattern
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 Searched: TypeAlias = Literal["output", "prompt"]

@@ -11,10 +11,10 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from metamodel.analysis.loops import check_loop_limits, find_loop
+from metamodel.analysis.ngrams import Unit, check_n, check_unit, row_shares
+from metamodel.analysis.pieces import pieces_of
 from metamodel.labels import Binary, Count, LabelSpace, Real
-from metamodel.loops import check_loop_limits, find_loop
-from metamodel.ngrams import Unit, check_n, check_unit, row_shares
-from metamodel.pieces import pieces_of
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 LoopMeasure: TypeAlias = Literal["onset", "period", "cycles"]

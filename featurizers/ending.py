@@ -8,8 +8,8 @@ from typing import ClassVar, Final, get_args
 
 import numpy as np
 
+from metamodel.analysis.pieces import pieces_of
 from metamodel.labels import Binary, Categorical, Count, LabelSpace
-from metamodel.pieces import pieces_of
 from metamodel.types import FinishReason, FloatArray, GenerationBatch, Need
 
 _CLOSERS: Final = "\"'”’»)]}*_`"  # noqa: RUF001 - curly quotes close sentences

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from metamodel.analysis.pairs import Answer, Match, answer_of, is_right, refuse_unknown, versions_of
 from metamodel.labels import Binary, LabelSpace, Real
-from metamodel.pairs import Answer, Match, answer_of, is_right, refuse_unknown, versions_of
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 

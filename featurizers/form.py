@@ -9,9 +9,9 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from metamodel.analysis.markdown import has_code_block, without_code_blocks
+from metamodel.analysis.scripts import script_counts
 from metamodel.labels import Binary, Categorical, LabelSpace
-from metamodel.markdown import has_code_block, without_code_blocks
-from metamodel.scripts import script_counts
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 _ITEM: Final = re.compile(
@@ -154,8 +154,8 @@ class HasHeading:
 class Script:
     """The writing system that most letters of the output belong to, or "none" without letters, or "other".
 
-    f(y) = argmax over scripts s of the letters of y in s, by `metamodel.scripts.script_counts`; the first of equals in
-    the order of the classes. It tells languages apart as far as their scripts differ, no further.
+    f(y) = argmax over scripts s of the letters of y in s, by `metamodel.analysis.scripts.script_counts`; the first of
+    equals in the order of the classes. It tells languages apart as far as their scripts differ, no further.
 
     Label space: categorical. Needs: the output alone.
     Source: Unicode Standard Annex 24.

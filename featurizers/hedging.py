@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metamodel.certainty import APPROXIMATORS, BOOSTERS, HEDGES, words_of
+from metamodel.analysis.certainty import APPROXIMATORS, BOOSTERS, HEDGES, words_of
 from metamodel.labels import Binary, LabelSpace, Real
 from metamodel.types import FloatArray, GenerationBatch, Need
 

@@ -9,9 +9,9 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from metamodel.analysis.obedience import CHECKS, UnusableInstructionError, obeys, obeys_loosely
 from metamodel.errors import nearest_name_hint
 from metamodel.labels import Binary, LabelSpace, Real
-from metamodel.obedience import CHECKS, UnusableInstructionError, obeys, obeys_loosely
 from metamodel.types import FloatArray, GenerationBatch, JSONObject, JSONValue, Need
 
 Reading: TypeAlias = Literal["strict", "loose"]
@@ -86,7 +86,8 @@ class FollowsInstructions(_InstructionReader):
     missing where an instruction is of an unknown type or lacks an argument.
 
     Label space: binary. Needs: the prompt's attributes. Reads the prompt (its instructions).
-    Source: prompt-level accuracy of IFEval, Zhou et al. (2023); 25 types of instructions, see `metamodel.obedience`.
+    Source: prompt-level accuracy of IFEval, Zhou et al. (2023); 25 types of instructions, see
+    `metamodel.analysis.obedience`.
 
     Attributes:
         reading: "strict", or "loose" to forgive emphasis, a first and a last line, as IFEval does.

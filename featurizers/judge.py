@@ -13,12 +13,12 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from metamodel.analysis.verdicts import Verdict, VerdictCache, agreement, judge_prompt, parse_verdict
 from metamodel.config.components import build_component
 from metamodel.errors import ConfigError, LabelError, MetamodelError
 from metamodel.labels import Binary, Categorical, LabelSpace, Real
 from metamodel.protocols import PrimaryModel
 from metamodel.types import FloatArray, Generation, GenerationBatch, JSONObject, Need, Prompt, Sampling, content_hash
-from metamodel.verdicts import Verdict, VerdictCache, agreement, judge_prompt, parse_verdict
 
 Measure: TypeAlias = Literal["verdict", "agreement"]
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from metamodel.analysis.ngram_index import open_index
+from metamodel.analysis.ngrams import Unit, check_n, check_unit, row_shares
+from metamodel.analysis.pieces import pieces_of
 from metamodel.labels import LabelSpace, Real
-from metamodel.ngram_index import open_index
-from metamodel.ngrams import Unit, check_n, check_unit, row_shares
-from metamodel.pieces import pieces_of
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 

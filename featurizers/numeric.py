@@ -10,8 +10,8 @@ from typing import ClassVar, get_args
 
 import numpy as np
 
+from metamodel.analysis.quantities import Quantity, Where, final_quantity
 from metamodel.labels import Binary, LabelSpace
-from metamodel.quantities import Quantity, Where, final_quantity
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from metamodel.composed import Joined, Wrapped, spec_name
+from metamodel.analysis.composed import Joined, Wrapped, spec_name
 from metamodel.labels import Categorical, LabelSpace
 from metamodel.protocols import Featurizer
 from metamodel.types import FloatArray, GenerationBatch

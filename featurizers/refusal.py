@@ -7,9 +7,9 @@ from typing import ClassVar, get_args
 
 import numpy as np
 
+from metamodel.analysis.once import once_a_batch
+from metamodel.analysis.refusals import RefusalKind, refusal_kind
 from metamodel.labels import Binary, Categorical, LabelSpace
-from metamodel.once import once_a_batch
-from metamodel.refusals import RefusalKind, refusal_kind
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 _KINDS: tuple[RefusalKind, ...] = get_args(RefusalKind)

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from metamodel.analysis.stance_cues import agrees, apologizes, asks_back, disclaims, states_opinion
 from metamodel.labels import Binary, LabelSpace
-from metamodel.stance_cues import agrees, apologizes, asks_back, disclaims, states_opinion
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 

@@ -11,9 +11,9 @@ from typing import ClassVar, Final, get_args
 
 import numpy as np
 
-from metamodel.json_values import BROKEN, Fences, UnusableSchemaError, json_value, schema_check
+from metamodel.analysis.json_values import BROKEN, Fences, UnusableSchemaError, json_value, schema_check
+from metamodel.analysis.markdown import code_blocks
 from metamodel.labels import Binary, LabelSpace
-from metamodel.markdown import code_blocks
 from metamodel.types import FloatArray, GenerationBatch, JSONObject, JSONValue, Need
 
 _LONGEST_CHECKED: Final = 200_000

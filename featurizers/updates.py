@@ -7,8 +7,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from metamodel.analysis.pairs import Match, is_right, refuse_unknown
 from metamodel.labels import Binary, Categorical, LabelSpace
-from metamodel.pairs import Match, is_right, refuse_unknown
 from metamodel.types import FloatArray, GenerationBatch, Need
 
 _KINDS: Final = ("both wrong", "negative flip", "positive flip", "both right")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from metamodel.batches import batch_of, partners_of
 from metamodel.dataset import read_prompts
 from metamodel.engines.local import LocalEngine
 from metamodel.errors import LabelError, MetamodelError
+from metamodel.featurizing.batches import batch_of, partners_of
+from metamodel.featurizing.label_spool import LabelSpool
 from metamodel.generations import iterate_generations
-from metamodel.label_spool import LabelSpool
 from metamodel.labels import LabelSpace, label_space_to_dict
 from metamodel.store.rows import table_from_rows
 from metamodel.store.run_directory import RunDirectory

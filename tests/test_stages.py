@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metamodel.batches import batch_of
 from metamodel.comparisons import PairedDifference, comparisons_from_json, comparisons_to_json
 from metamodel.errors import DataError, MetamodelError, UnknownNameError
+from metamodel.featurizing.batches import batch_of
 from metamodel.labels import Binary, LabelTable
 from metamodel.metamodels import load_metamodel
 from metamodel.metric_rows import MetricsRow

@@ -22,7 +22,7 @@ def components(
     from metamodel.console import stdout_console
 
     if markdown:
-        from metamodel.behavior_docs import behaviors_markdown
+        from metamodel.behaviors.docs import behaviors_markdown
 
         typer.echo(behaviors_markdown(), nl=False)
         return

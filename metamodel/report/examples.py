@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metamodel.analysis.loops import find_loop
 from metamodel.information import prompt_cross_entropies_bits
 from metamodel.labels import LabelTable
-from metamodel.loops import find_loop
 from metamodel.report.inputs import PromptExample
 from metamodel.types import FloatArray, IntArray
 

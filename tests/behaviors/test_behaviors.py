@@ -12,8 +12,8 @@ from rich.console import Console
 from scipy.stats import binomtest
 from sklearn.metrics import mutual_info_score
 
-from metamodel.behavior_docs import behaviors_markdown, read_docstring
 from metamodel.behaviors.cooccurrence import co_occurrence, mutual_information_bits
+from metamodel.behaviors.docs import behaviors_markdown, read_docstring
 from metamodel.behaviors.rates import rate_of, wilson_interval
 from metamodel.behaviors.summary import BehaviorSummary, summarize_behaviors
 from metamodel.behaviors.terminal import example_table, heat_tables, matrix_tables

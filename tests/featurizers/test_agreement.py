@@ -19,7 +19,7 @@ import pytest
 from featurizers.choice import ChoiceCorrect, ChoiceLetter, LikeliestChoiceCorrect
 from featurizers.correctness import F1, Correct
 from featurizers.numeric import NumericCorrect
-from metamodel.obedience import CHECKS, obeys, obeys_loosely
+from metamodel.analysis.obedience import CHECKS, obeys, obeys_loosely
 from metamodel.text import text_batch
 from metamodel.types import JSONValue
 

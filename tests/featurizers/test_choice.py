@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featurizers.choice import ChoiceCorrect, ChoiceLetter, Length, LikeliestChoiceCorrect, NoAnswer
-from metamodel.answers import final_letter
+from metamodel.analysis.answers import final_letter
 from metamodel.text import text_batch
 from metamodel.types import JSONValue
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from metamodel.behavior_docs import read_docstring
+from metamodel.behaviors.docs import read_docstring
 from metamodel.labels import MISSING_CODE, label_space_from_dict, label_space_to_dict
 from metamodel.protocols import Featurizer
 from metamodel.types import FloatArray, Need

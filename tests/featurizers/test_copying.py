@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizers.copying import CopiedShare, Echo, Induction, LongestCopy, NGramCopy
-from metamodel import induction
-from metamodel.ngrams import Hashes, Unit, split_units, window_hashes
+from metamodel.analysis import induction
+from metamodel.analysis.ngrams import Hashes, Unit, split_units, window_hashes
 from metamodel.text import text_batch
 
 LONGEST_N = 12

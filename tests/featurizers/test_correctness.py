@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizers.correctness import F1, Correct, Match
-from metamodel.patterns import Occurrence
+from metamodel.analysis.patterns import Occurrence
 from metamodel.text import normalize, text_batch
 
 NAN = float("nan")

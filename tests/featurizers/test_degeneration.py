@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from featurizers import degeneration
 from featurizers.degeneration import CompressionRatio, Distinct, LoopShape, RepetitionLoop, SelfBleu, SeqRep
-from metamodel import loops
-from metamodel.loops import Loop, find_loop, find_loop_by_borders
+from metamodel.analysis import loops
+from metamodel.analysis.loops import Loop, find_loop, find_loop_by_borders
 from metamodel.text import text_batch
 from metamodel.types import IntArray
 

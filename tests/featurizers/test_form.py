@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from featurizers.form import Casing, HasCodeBlock, HasHeading, HasList, HasTable, Script, ScriptSwitch
-from metamodel.languages import guess_language
-from metamodel.markdown import code_blocks, without_code_blocks
+from metamodel.analysis.languages import guess_language
+from metamodel.analysis.markdown import code_blocks, without_code_blocks
 from metamodel.protocols import Featurizer
 from metamodel.text import text_batch
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from featurizers.instructions import FollowsInstructions, InstructionShare, WordCountObeyed
-from metamodel.obedience import CHECKS, UnusableInstructionError, count_sentences, obeys, obeys_loosely
+from metamodel.analysis.obedience import CHECKS, UnusableInstructionError, count_sentences, obeys, obeys_loosely
 from metamodel.text import text_batch
 from metamodel.types import JSONValue
 

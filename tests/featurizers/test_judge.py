@@ -12,10 +12,10 @@ import pytest
 
 import featurizers.judge as judge_module
 from featurizers.judge import Judge
+from metamodel.analysis.verdicts import judge_prompt, parse_verdict
 from metamodel.errors import ConfigError, LabelError
 from metamodel.text import text_batch
 from metamodel.types import Failure, Generation, Outcome, Prompt, Sampling
-from metamodel.verdicts import judge_prompt, parse_verdict
 
 
 @dataclass

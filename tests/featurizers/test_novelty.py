@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from featurizers.novelty import Novelty
-from metamodel import ngram_index
+from metamodel.analysis import ngram_index
+from metamodel.analysis.ngram_index import NGramIndex, open_index
+from metamodel.analysis.ngrams import Unit, split_units
 from metamodel.errors import MetamodelError
-from metamodel.ngram_index import NGramIndex, open_index
-from metamodel.ngrams import Unit, split_units
 from metamodel.text import text_batch
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizers.numeric import NumericCorrect
-from metamodel.quantities import final_quantity
+from metamodel.analysis.quantities import final_quantity
 from metamodel.text import text_batch
 
 

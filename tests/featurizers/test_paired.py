@@ -10,7 +10,7 @@ import pytest
 from featurizers.context import FollowsContext, ShotsGain
 from featurizers.flips import AnswerFlip, AnswerFlipShare, FormatSpread
 from featurizers.updates import ModelFlip, NegativeFlip, PositiveFlip
-from metamodel.pairs import answer_of, is_right
+from metamodel.analysis.pairs import answer_of, is_right
 from metamodel.text import text_batch
 from metamodel.types import PartnerOutput
 

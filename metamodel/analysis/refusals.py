@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from metamodel.refusal_cues import (
+from metamodel.analysis.refusal_cues import (
     DECLINES,
     DISSUADES,
     IS_UNABLE,
@@ -22,7 +22,7 @@ from metamodel.refusal_cues import (
     REDIRECTS,
     TURNS,
 )
-from metamodel.voice import OTHER_VOICE, is_list_item, own_voice, plain, sentences
+from metamodel.analysis.voice import OTHER_VOICE, is_list_item, own_voice, plain, sentences
 
 RefusalKind: TypeAlias = Literal["none", "partial", "full"]
 

@@ -1,6 +1,6 @@
 """JSON in outputs, and JSON schemas: bounded parsing, no remote references, no pattern that hangs.
 
-Ground floor: nothing here imports another module of the project but `metamodel.patterns`, the errors and the types.
+Ground floor: nothing here imports another module of the project but the patterns, the errors and the types.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
+from metamodel.analysis.patterns import PatternTimeoutError, compile_pattern, find_pattern
 from metamodel.errors import MetamodelError
-from metamodel.patterns import PatternTimeoutError, compile_pattern, find_pattern
 from metamodel.types import JSONValue
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metamodel.hash_sets import HashSet
-from metamodel.ngrams import Hashes, Units, joined
+from metamodel.analysis.hash_sets import HashSet
+from metamodel.analysis.ngrams import Hashes, Units, joined
 from metamodel.types import IntArray
 
 

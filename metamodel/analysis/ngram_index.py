@@ -18,9 +18,9 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from metamodel.analysis.hash_sets import HashSet
+from metamodel.analysis.ngrams import Hashes, NGrams, Unit, Units, split_units
 from metamodel.errors import MetamodelError
-from metamodel.hash_sets import HashSet
-from metamodel.ngrams import Hashes, NGrams, Unit, Units, split_units
 from metamodel.types import content_hash
 
 INDEX_SUFFIX: Final = ".safetensors"

@@ -1,6 +1,6 @@
 """A light guess of the language of a text: by its script, by letters of its own, else by its commonest short words.
 
-Ground floor: nothing here imports another module of the project but `metamodel.scripts`. It knows the 30 languages that
+Ground floor: nothing here imports another module of the project but the scripts. It knows the 30 languages that
 IFEval's prompts ask for, is deterministic, and says nothing rather than guess from too little.
 """
 
@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from metamodel.scripts import script_counts
+from metamodel.analysis.scripts import script_counts
 
 _LONGEST_READ: Final = 20_000
 _FEWEST_HITS: Final = 2

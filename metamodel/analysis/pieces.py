@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from metamodel.ngrams import Unit, Units, split_units
-from metamodel.once import once_a_batch
+from metamodel.analysis.ngrams import Unit, Units, split_units
+from metamodel.analysis.once import once_a_batch
 from metamodel.types import GenerationBatch, IntArray
 
 # Characters of a piece's outputs and prompts together; a longer text is a piece of its own.

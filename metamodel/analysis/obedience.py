@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from metamodel.json_values import BROKEN, json_value
-from metamodel.languages import guess_language
-from metamodel.scripts import script_counts
+from metamodel.analysis.json_values import BROKEN, json_value
+from metamodel.analysis.languages import guess_language
+from metamodel.analysis.scripts import script_counts
 from metamodel.types import JSONValue
 
 Arguments: TypeAlias = Mapping[str, JSONValue]

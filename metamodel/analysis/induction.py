@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metamodel.ngrams import Hashes, Units, joined, window_hashes
+from metamodel.analysis.ngrams import Hashes, Units, joined, window_hashes
 from metamodel.types import IntArray
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
-from metamodel.answers import OPTION_LETTERS, final_letter
+from metamodel.analysis.answers import OPTION_LETTERS, final_letter
 from metamodel.text import normalize
 from metamodel.types import GenerationBatch, JSONValue, PartnerOutput
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metamodel import hash_sets, once, pieces
-from metamodel.hash_sets import HashSet
-from metamodel.ngrams import Unit, split_units
-from metamodel.pieces import pieces_of
+from metamodel.analysis import hash_sets, once, pieces
+from metamodel.analysis.hash_sets import HashSet
+from metamodel.analysis.ngrams import Unit, split_units
+from metamodel.analysis.pieces import pieces_of
 from metamodel.text import text_batch
 
 examples = settings(deadline=None, max_examples=300, derandomize=True, database=None)

@@ -1,6 +1,6 @@
 """The English wordings by which an output speaks of itself and to its reader: disclaims, apologizes, asks, agrees.
 
-Ground floor: nothing here but the standard library and the sentences of `metamodel.voice`. Time is linear in the text:
+Ground floor: nothing here but the standard library and the sentences of `voice`. Time is linear in the text:
 only its beginning and its end are read closely.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from metamodel.voice import own_voice, plain, sentences
+from metamodel.analysis.voice import own_voice, plain, sentences
 
 _HEAD_CHARS: Final = 2_000
 _LONGEST_PROMPT: Final = 20_000

@@ -1,0 +1,1 @@
+"""What featurizers find in texts: pure functions that several families share. Ground floor, as `metamodel.text`."""
