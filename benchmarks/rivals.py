@@ -1,8 +1,8 @@
 """Ways to draw the same outputs, each measured in a process of its own: python benchmarks/rivals.py WAY < task.json.
 
-A task is {"model": folder, "prompts": texts, "n_samples": k, "temperature": t, "max_new_tokens": n, "batch_size": b};
-the answer, one line of JSON, holds `cpu_s`, `wall_s`, and where they are known `n_tokens`, `texts`, `reading_s` (of
-prompts) and `stepping_s` (all that runs the model after them). One thread, so that processor time is the wall time
+A task is {"model": folder, "prompts": texts, "n_samples": k, "temperature": t, "max_new_tokens": n, "stop": texts,
+"batch_size": b}; the answer, one line of JSON, holds `cpu_s`, `wall_s`, and where they are known `n_tokens`, `texts`,
+`reading_s` (of prompts) and `stepping_s` (all that runs the model after them). One thread, so that processor time is the wall time
 of a quiet machine.
 """
 
@@ -53,7 +53,10 @@ def ours(task: Task) -> Answer:
     model.provenance()  # loads it
     prompts = [Prompt.create(text, domain=str(index)) for index, text in enumerate(task["prompts"])]
     sampling = Sampling(
-        n_samples=task["n_samples"], temperature=task["temperature"], max_new_tokens=task["max_new_tokens"]
+        n_samples=task["n_samples"],
+        temperature=task["temperature"],
+        max_new_tokens=task["max_new_tokens"],
+        stop=tuple(task["stop"]),
     )
     n_prompt_tokens = sum(map(len, model._encode(model._load(), task["prompts"])))  # noqa: SLF001 - to describe the task
     spent = {"admit": 0.0, "step": 0.0}
@@ -95,6 +98,8 @@ def pipeline(task: Task) -> Answer:
     model, tokenizer = loaded(task)
     generator = build("text-generation", model=model, tokenizer=tokenizer, batch_size=task["batch_size"])
     options = {"do_sample": False, "max_new_tokens": task["max_new_tokens"], "return_full_text": False}
+    if task["stop"]:
+        options |= {"stop_strings": list(task["stop"]), "tokenizer": tokenizer}
 
     def work() -> Answer:
         return {"texts": [found[0]["generated_text"] for found in generator(list(task["prompts"]), **options)]}
@@ -108,6 +113,7 @@ def sorted_generate(task: Task) -> Answer:
 
     model, tokenizer = loaded(task)
     prompts: Sequence[str] = task["prompts"]
+    stopping = {"stop_strings": list(task["stop"]), "tokenizer": tokenizer} if task["stop"] else {}
 
     def work() -> Answer:
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -123,6 +129,7 @@ def sorted_generate(task: Task) -> Answer:
                     max_new_tokens=task["max_new_tokens"],
                     return_dict_in_generate=True,
                     output_logits=True,
+                    **stopping,
                 )
                 drawn = found.sequences[:, inputs["input_ids"].shape[1] :]
                 logits = torch.stack(found.logits, dim=1)
@@ -140,7 +147,7 @@ def lm_eval(task: Task) -> Answer:
 
     model, tokenizer = loaded(task)
     harness = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=task["batch_size"], device="cpu")
-    options = {"until": [], "max_gen_toks": task["max_new_tokens"], "do_sample": False}
+    options = {"until": list(task["stop"]), "max_gen_toks": task["max_new_tokens"], "do_sample": False}
     requests = [
         Instance(request_type="generate_until", doc={}, arguments=(text, options), idx=index)
         for index, text in enumerate(task["prompts"])

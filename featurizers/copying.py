@@ -9,9 +9,9 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from metamodel.analysis.common_runs import longest_common_runs
-from metamodel.analysis.hash_sets import HashSet
+from metamodel.analysis.hash_sets import are_among
 from metamodel.analysis.induction import n_induced
-from metamodel.analysis.ngrams import Unit, check_n, check_unit, joined, row_shares, split_units
+from metamodel.analysis.ngrams import Unit, check_n, check_unit, row_shares, split_units
 from metamodel.analysis.pieces import Piece, pieces_of
 from metamodel.labels import Binary, Count, LabelSpace, Real
 from metamodel.types import FloatArray, GenerationBatch, IntArray, Need
@@ -243,9 +243,8 @@ def _copied_ngrams(piece: Piece, n: int, unit: Unit) -> tuple[IntArray, IntArray
     """Return how many of each output's n-grams its prompt holds, and how many it has, [n] each."""
     outputs, prompts = piece.outputs_in(unit), piece.prompts_in(unit)
     offered, wanted = prompts.ngrams(n), outputs.ngrams(n)
-    known = HashSet(joined(offered.hashes, offered.rows.astype(np.uint64)))
-    copied = known.contains(wanted.keys(piece.prompt_of_row))
-    return np.bincount(wanted.rows[copied], minlength=wanted.n_texts), outputs.n_windows(n)
+    is_copied = are_among(wanted.keys(piece.prompt_of_row), offered.keys(np.arange(offered.n_texts)))
+    return wanted.count(is_copied), wanted.lengths
 
 
 def _pattern(text: str) -> str:

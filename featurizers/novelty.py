@@ -65,9 +65,6 @@ class Novelty:
         known = open_index(self.corpus, unit=self.unit, index=self.index)
         labels = np.zeros(len(batch))
         for piece in pieces_of(batch):
-            units = piece.outputs_in(self.unit)
-            ngrams = units.ngrams(self.n)
-            is_new = ~known.contains(ngrams, self.n)
-            n_new = np.bincount(ngrams.rows[is_new], minlength=ngrams.n_texts)
-            labels[piece.rows] = row_shares(n_new, units.n_windows(self.n))
+            ngrams = piece.outputs_in(self.unit).ngrams(self.n)
+            labels[piece.rows] = row_shares(ngrams.count(~known.contains(ngrams, self.n)), ngrams.lengths)
         return labels

@@ -14,6 +14,8 @@ _HASH_BITS: Final = 64
 _MOST_BITS: Final = 30
 # Slots a hash, as a power of two: at 4, one hash in nine shares its slot and moves to the next table.
 _ROOM_BITS: Final = 2
+# Flags a query, as a power of two, where a set is asked once: a byte each, so that they stay in cache.
+_ONCE_ROOM_BITS: Final = 3
 _SMALL: Final = 64
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -63,6 +65,24 @@ class HashSet:
             unsure = np.flatnonzero(~found & ((residents != 0) | self._holds_zero))
             found[unsure] = self._further.contains(_spread_again(queries[unsure]))
         return found
+
+
+def are_among(queries: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return whether each query is among the known hashes, for a set that is asked once, [q].
+
+    Most known hashes share their slot with no query: they are left out before a set is built.
+
+    Args:
+        queries: Well mixed in their highest bits, [q].
+        known: The same, [m].
+
+    >>> are_among(np.array([7, 8], dtype=np.uint64), np.array([8, 9, 8], dtype=np.uint64))
+    array([False,  True])
+    """
+    shift = np.uint64(_HASH_BITS - min(len(queries).bit_length() + _ONCE_ROOM_BITS, _MOST_BITS))
+    is_asked = np.zeros(1 << int(_HASH_BITS - shift), dtype=bool)
+    is_asked[queries >> shift] = True
+    return HashSet(known[is_asked[known >> shift]]).contains(queries)
 
 
 def _in_sorted(known: NDArray[np.uint64], queries: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -75,9 +75,11 @@ class Units:
     def ngrams(self, n: int) -> NGrams:
         """Return the n-grams of every text; none reaches into the next text."""
         hashes = window_hashes(self.codes, n)
-        rows = self.rows[: len(hashes)]
-        within = rows == self.rows[n - 1 :][: len(hashes)]
-        return NGrams(hashes=hashes[within], rows=rows[within], n_texts=len(self.lengths))
+        is_within = np.ones(len(hashes), dtype=bool)
+        for n_left in range(1, n):  # what begins so near to the end of its text reaches into the next
+            begins = self.starts[1:][self.lengths >= n_left] - n_left
+            is_within[begins[begins < len(hashes)]] = False
+        return NGrams(hashes=hashes[is_within], lengths=self.n_windows(n))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,32 @@ class NGrams:
 
     Attributes:
         hashes: Equal n-grams have equal hashes, [w].
-        rows: Text of each n-gram, [w], rising.
-        n_texts: Number of texts n.
+        lengths: Number of n-grams of each text, [n].
     """
 
     hashes: Hashes
-    rows: IntArray
-    n_texts: int
+    lengths: IntArray
+
+    @property
+    def n_texts(self) -> int:
+        """Number of texts n."""
+        return len(self.lengths)
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """Text of each n-gram, [w], rising."""
+        return np.repeat(np.arange(self.n_texts), self.lengths)
+
+    def count(self, is_counted: NDArray[np.bool_]) -> IntArray:
+        """Return how many of each text's n-grams are counted, [n].
+
+        Args:
+            is_counted: One flag an n-gram, [w].
+        """
+        sums = np.concatenate([[0], np.cumsum(is_counted)])
+        ends = np.cumsum(self.lengths)
+        counts: IntArray = sums[ends] - sums[ends - self.lengths]
+        return counts
 
     def n_distinct(self) -> IntArray:
         """Return how many different n-grams each text has, [n]."""
@@ -109,7 +130,7 @@ class NGrams:
         Args:
             groups: Group of each text, [n].
         """
-        return joined(self.hashes, groups.astype(np.uint64)[self.rows])
+        return joined(self.hashes, np.repeat(groups.astype(np.uint64), self.lengths))
 
 
 def check_unit(unit: str) -> None:
