@@ -24,9 +24,10 @@ _MATRIX_CAPTION: Final = (
     "Above the diagonal: mutual information over all outputs; below: once the domain is known; on it: the label's "
     "entropy."
 )
-_NAME_COLUMNS: Final = 26
-_DOMAIN_COLUMNS: Final = 10
-_TOTAL_COLUMNS: Final = 24
+_NAME_COLUMNS: Final = 32
+_DOMAIN_COLUMNS: Final = 9
+_TOTALS: Final = {"all": 15, "n": 7, "bits": 4}  # columns of each
+_BETWEEN: Final = 2  # blanks between columns, and at the table's edges
 _MATRIX_COLUMNS: Final = 5
 _TEXT_LIMIT: Final = 200
 # Pale to the palette's first color; the letters on it are black up to the middle, white above.
@@ -39,7 +40,8 @@ _FULL_BITS: Final = 1.0
 
 def heat_tables(summary: BehaviorSummary, *, width: int) -> Iterator[Table]:
     """Yield the heat map of each primary model, in as many tables as its domains need."""
-    per_table = max((width - _NAME_COLUMNS - _TOTAL_COLUMNS) // (_DOMAIN_COLUMNS + 1), 1)
+    left = width - _BETWEEN - sum(columns + _BETWEEN for columns in (_NAME_COLUMNS, *_TOTALS.values()))
+    per_table = max(left // (_DOMAIN_COLUMNS + _BETWEEN), 1)
     for primary in summary.primaries:
         lines = heat_lines(summary, primary)
         for begin in range(0, max(len(summary.domains), 1), per_table):
@@ -49,7 +51,7 @@ def heat_tables(summary: BehaviorSummary, *, width: int) -> Iterator[Table]:
 
 def matrix_tables(summary: BehaviorSummary, *, width: int) -> Iterator[Table]:
     """Yield the co-occurrence matrix of each primary model, in as many tables as its columns need."""
-    per_table = max((width - _NAME_COLUMNS - 4) // (_MATRIX_COLUMNS + 1), 1)
+    per_table = max((width - _NAME_COLUMNS - 4 - 2 * _BETWEEN) // (_MATRIX_COLUMNS + _BETWEEN), 1)
     for one in summary.co_occurrences:
         shown = [row for row in range(len(one.behaviors)) if one.n_labels[row, row] > 0]
         for begin in range(0, len(shown), per_table):
@@ -94,12 +96,14 @@ def _heat_table(primary: str, domains: Sequence[str], lines: Sequence[HeatLine],
     )
     table.add_column("behavior", width=_NAME_COLUMNS, no_wrap=True, overflow="ellipsis")
     if not begin:
-        table.add_column("all", justify="right", no_wrap=True)
-        table.add_column("n", justify="right", no_wrap=True)
-        table.add_column("bits", justify="right", no_wrap=True)
+        for heading, columns in _TOTALS.items():
+            table.add_column(heading, justify="right", no_wrap=True, width=columns)
     for domain in domains:
         table.add_column(
-            _text(plain(domain).replace("_", "_\n")), justify="right", width=_DOMAIN_COLUMNS, overflow="fold"
+            _text(plain(domain).replace("_", "_\n")),
+            justify="right",
+            width=_DOMAIN_COLUMNS,
+            overflow="fold",
         )
     for line in lines:
         cells = line.cells[begin : begin + len(domains)]
