@@ -97,10 +97,60 @@ def zoo_table(name: str) -> str:
     return str(read_figures(name)["markdown"])
 
 
+def collect_table(name: str) -> str:
+    """Return tokens a second of every model, ours beside the best of each rival, and the import of a log."""
+    figures: Mapping[str, Any] = read_figures(name)
+    ways = ("ours", "pipeline", "sorted generate", "lm-eval", "bound")
+    titles = ("model", "workload", *ways, "k = 8 over 8 times k = 1")
+    lines = [f"| {' | '.join(titles)} |", "| --- " * 2 + "| ---: " * (len(ways) + 1) + "|"]
+    for workload, models in figures["models"].items():
+        for model, found in models.items():
+            rates = found["tokens_per_s"]
+            best = [max((rate for way, rate in rates.items() if way.startswith(start)), default=0) for start in ways]
+            cells = (model, workload, *(f"{rate:,}" for rate in best), f"{found['k8_cost_ratio']:.2f}")
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "Tokens a second of processor time, one thread. " + _imported(figures) + _measured(name)]
+    return "\n".join(lines)
+
+
+def _imported(figures: Mapping[str, Any]) -> str:
+    if "import_rows_per_s" not in figures:
+        return ""
+    return (
+        f"A million recorded rows are imported at {figures['import_rows_per_s']:,.0f} rows a second within "
+        f"{figures['import_peak_gib']:.2f} GiB; a rerun of that run takes {figures['rerun_s']:.1f} s. "
+    )
+
+
+def featurize_table(name: str) -> str:
+    """Return the rows a second of all text-only behaviors together, and of the slowest."""
+    figures: Mapping[str, Any] = read_figures(name)
+    slowest = sorted(figures["rows_per_s"].items(), key=lambda item: item[1])[:6]
+    lines = ["| behavior | rows a second |", "| --- | ---: |"]
+    lines.append(
+        f"| **all {figures['n_featurizers']} that read text only, together** | {figures['all_rows_per_s']:,} |"
+    )
+    lines += [f"| `{kind}` | {rate:,.0f} |" for kind, rate in slowest]
+    speedups = ", ".join(f"{what} {figures[f'{what}_speedup']}" for what in ("loop", "ngram", "novelty"))
+    told = (
+        f"{figures['n_rows']:,} real outputs in {figures['all_s']:.0f} s in one process, "
+        f"{figures['peak_gib']:.2f} GiB, {figures['data_gib']:.2f} GiB of it the outputs themselves; the six slowest are "
+        f"listed. Times faster than plain Python: {speedups}. {_measured(name)}"
+    )
+    lines += ["", told]
+    return "\n".join(lines)
+
+
+def _measured(name: str) -> str:
+    return f"Measured by `benchmarks/{name}.py`."
+
+
 BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "quickstart": ("quickstart", pipeline_table),
     "local-model": ("local_model", pipeline_table),
     "zoo": ("zoo", zoo_table),
+    "collect": ("collect", collect_table),
+    "featurize": ("featurize", featurize_table),
 }
 
 

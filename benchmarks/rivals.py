@@ -2,8 +2,8 @@
 
 A task is {"model": folder, "prompts": texts, "n_samples": k, "temperature": t, "max_new_tokens": n, "stop": texts,
 "batch_size": b}; the answer, one line of JSON, holds `cpu_s`, `wall_s`, and where they are known `n_tokens`, `texts`,
-`reading_s` (of prompts) and `stepping_s` (all that runs the model after them). One thread, so that processor time is the wall time
-of a quiet machine.
+`reading_s` (of prompts) and `stepping_s` (all that runs the model after them). One thread, so that processor time is
+the wall time of a quiet machine.
 """
 
 from __future__ import annotations
