@@ -134,7 +134,7 @@ def featurize_table(name: str) -> str:
     speedups = ", ".join(f"{what} {figures[f'{what}_speedup']}" for what in ("loop", "ngram", "novelty"))
     told = (
         f"{figures['n_rows']:,} real outputs in {figures['all_s']:.0f} s in one process, "
-        f"{figures['peak_gib']:.2f} GiB, {figures['data_gib']:.2f} GiB of it the outputs themselves; the six slowest are "
+        f"{figures['peak_gib']:.2f} GiB, {figures['data_gib']:.2f} GiB of it the outputs; the six slowest are "
         f"listed. Times faster than plain Python: {speedups}. {_measured(name)}"
     )
     lines += ["", told]
