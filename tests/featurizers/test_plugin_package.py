@@ -32,6 +32,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(target)}
 
 
+def test_is_what_readme_prints() -> None:
+    """The package that the tests below install is the one that README shows, word for word."""
+    _, code = (PACKAGE / "metamodel_exclamations.py").read_text(encoding="utf-8").split('"""\n\n', 1)
+    assert f"```python\n{code}```" in (PACKAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_is_listed_as_ours_are(installed: dict[str, str]) -> None:
     """An installed package's behavior stands in the catalog with its fields and label space."""

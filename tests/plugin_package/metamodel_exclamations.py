@@ -1,14 +1,12 @@
-"""A third party's behavior: how often an output exclaims."""
-
-from __future__ import annotations
+"""A third party's behavior, as README prints it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from metamodel.labels import Count, LabelSpace
-from metamodel.types import FloatArray, GenerationBatch, Need
+from metamodel.labels import Count
+from metamodel.types import FloatArray, GenerationBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +14,10 @@ class Exclamations:
     """Number of exclamation marks of the output."""
 
     mark: str = "!"
-
-    space: ClassVar[LabelSpace] = Count()
-    reads_prompt: ClassVar[bool] = False
-    needs: ClassVar[tuple[Need, ...]] = ("text",)
+    space: ClassVar = Count()
+    reads_prompt: ClassVar = False
+    needs: ClassVar = ("text",)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
-        """Return the number of marks, [n]."""
-        return np.array([text.count(self.mark) for text in batch.texts], dtype=np.float64)
+        """Return one value an output, [n]; NaN would be a missing label."""
+        return np.array([float(text.count(self.mark)) for text in batch.texts])
