@@ -89,6 +89,14 @@ class TrainingRun:
         """
         # Numbers near zero, which the decays of a recurrent state produce, cost a CPU a hundred times as much.
         torch.set_flush_denormal(True)
+        try:
+            return self._train(checkpoint_every_s, evaluate_every_s, stop_after_steps)
+        finally:
+            torch.set_flush_denormal(False)  # it holds for the process, where others may count on them
+
+    def _train(
+        self, checkpoint_every_s: float, evaluate_every_s: float, stop_after_steps: int | None
+    ) -> PreTrainedModel:
         checkpoint_at, evaluate_at = time.monotonic() + checkpoint_every_s, time.monotonic() + evaluate_every_s
         window = _Window(self.progress.tokens)
         for n_steps, (shard, index, batch) in enumerate(self._batches()):
