@@ -13,8 +13,6 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 _Result = TypeVar("_Result")
 
-_PATIENCE_S = 1.0
-
 
 class Finished(NamedTuple, Generic[_Result]):
     """What has ended.
@@ -68,7 +66,7 @@ class Background(Generic[_Result]):
 
     def wait(self) -> Finished[_Result]:
         """Wait until something has ended, and return all that has."""
-        ended = [self._first_ended()]
+        ended = [self._ended.get()]
         with suppress(queue.Empty):
             while True:
                 ended.append(self._ended.get_nowait())
@@ -76,12 +74,6 @@ class Background(Generic[_Result]):
         errors = [error for future in ended if (error := future.exception()) is not None]
         results = [future.result() for future in ended if future.exception() is None]
         return Finished(results, errors[0] if errors else None)
-
-    def _first_ended(self) -> asyncio.Task[_Result] | Future[_Result]:
-        while True:
-            # A signal that another thread was given is seen when this one wakes up.
-            with suppress(queue.Empty):
-                return self._ended.get(timeout=_PATIENCE_S)
 
     def _end(self) -> None:
         with suppress(RuntimeError):  # the loop has ended by itself
@@ -117,8 +109,7 @@ class Background(Generic[_Result]):
             self._started.set_result(None)
             await self._stop.wait()
             # Only what was started here: the tasks of a library are its own to cancel, in its order.
-            running = set(self._tasks)
-            while running:  # a library may turn a cancellation into an error of its own, which is then retried
-                for task in running:
-                    task.cancel()
-                _, running = await asyncio.wait(running, timeout=_PATIENCE_S)
+            running = list(self._tasks)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)

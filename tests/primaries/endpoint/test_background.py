@@ -19,7 +19,9 @@ from metamodel.primaries.endpoint.component import OpenAIEndpoint
 from metamodel.types import Failure, Generation, Prompt, Sampling
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite that runs in the background ignores the signal
 from metamodel.primaries.endpoint.component import OpenAIEndpoint
 from metamodel.types import Prompt, Sampling
 
