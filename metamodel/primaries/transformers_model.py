@@ -39,7 +39,7 @@ class TransformersModel:
 
     An output does not depend on what shares its batch: every sample has a random stream of its own, and the rest is
     rounding. In float32 the same row's logits differ by at most 1e-4 of the largest logit between a batch of one and
-    a full one (measured on the zoo and on trained models: 1e-5). Only where two tokens are that close, or a random
+    a full one. Only where two tokens are that close, or a random
     number falls that close to the border between them, may another batch choose another token.
 
     Attributes:
