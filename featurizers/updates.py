@@ -16,7 +16,22 @@ _NEGATIVE, _POSITIVE = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelFlip:
+class _Update:
+    """What the behaviors of this family share: the old primary model, and how an output is judged."""
+
+    other: str
+    match: Match = "exact"
+
+    reads_prompt: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ("text", "references", "other_primaries")
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown way to judge."""
+        refuse_unknown("match", self.match, Match)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlip(_Update):
     """Who is right: this primary model, the one that it is compared with, both or neither.
 
     With r = [y is right] and r_o = [the other primary model's output to x, same sample, is right], f(x, y) = both right
@@ -39,16 +54,7 @@ class ModelFlip:
     array([3., 1.])
     """
 
-    other: str
-    match: Match = "exact"
-
     space: ClassVar[LabelSpace] = Categorical(classes=_KINDS)
-    reads_prompt: ClassVar[bool] = True
-    needs: ClassVar[tuple[Need, ...]] = ("text", "references", "other_primaries")
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown way to judge."""
-        refuse_unknown("match", self.match, Match)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
         """Return the index of the kind, NaN where there is nothing to compare, [n]."""
@@ -56,7 +62,7 @@ class ModelFlip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NegativeFlip:
+class NegativeFlip(_Update):
     """1 if the other primary model is right and this one is wrong, else 0.
 
     f(x, y) = [r_o and not r], as in `model_flip`. Missing where `model_flip` is.
@@ -75,16 +81,7 @@ class NegativeFlip:
     array([0., 1.])
     """
 
-    other: str
-    match: Match = "exact"
-
     space: ClassVar[LabelSpace] = Binary()
-    reads_prompt: ClassVar[bool] = True
-    needs: ClassVar[tuple[Need, ...]] = ("text", "references", "other_primaries")
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown way to judge."""
-        refuse_unknown("match", self.match, Match)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
         """Return 1 for a negative flip, else 0, NaN where there is nothing to compare, [n]."""
@@ -93,7 +90,7 @@ class NegativeFlip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositiveFlip:
+class PositiveFlip(_Update):
     """1 if this primary model is right and the other one is wrong, else 0.
 
     f(x, y) = [r and not r_o], as in `model_flip`. Missing where `model_flip` is.
@@ -112,16 +109,7 @@ class PositiveFlip:
     array([1., 0.])
     """
 
-    other: str
-    match: Match = "exact"
-
     space: ClassVar[LabelSpace] = Binary()
-    reads_prompt: ClassVar[bool] = True
-    needs: ClassVar[tuple[Need, ...]] = ("text", "references", "other_primaries")
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown way to judge."""
-        refuse_unknown("match", self.match, Match)
 
     def label(self, batch: GenerationBatch) -> FloatArray:
         """Return 1 for a positive flip, else 0, NaN where there is nothing to compare, [n]."""
