@@ -33,7 +33,7 @@ quickstart: $(VENV)/.installed ## Install and run configs/quickstart.yaml
 	$(BIN)/metamodel run configs/quickstart.yaml
 
 test: $(VENV)/.installed-test ## Install with the test extra and run the whole suite, with coverage
-	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 check: $(VENV)/.installed-check ## Lint, formatting and types: what CI runs before the tests
 	$(BIN)/ruff check $(SOURCES)
