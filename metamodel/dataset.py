@@ -13,7 +13,7 @@ import numpy as np
 
 from metamodel.errors import RunError
 from metamodel.generations import iterate_generations
-from metamodel.labels import MISSING_CODE, LabeledPrompts, LabelSpace, LabelTable, label_space_from_dict
+from metamodel.labels import MISSING_CODE, LabeledPrompts, LabelSpace, LabelTable, label_space_from_dict, task_name
 from metamodel.store.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
     from metamodel.config import RunConfig
 
+# In the names of metamodels that were fitted on several primary models at once; no primary model's begins with a dot.
+ALL_PRIMARIES = ".all"
+
 __all__ = [
+    "ALL_PRIMARIES",
     "PrimaryDataset",
     "current_generations",
     "iterate_generations",
+    "joined_dataset",
     "label_spaces",
     "read_datasets",
     "read_prompts",
@@ -106,6 +111,21 @@ def read_datasets(run: RunDirectory, config: RunConfig) -> dict[str, PrimaryData
         primary: _primary_dataset(primary, prompts, labels[labels["primary"] == primary], spaces)
         for primary in config.primaries
     }
+
+
+def joined_dataset(datasets: Mapping[str, PrimaryDataset]) -> PrimaryDataset:
+    """Return the prompts with the labels of all primary models, each behavior under its `task_name`."""
+    prompt_ids = {dataset.prompt_ids for dataset in datasets.values()}
+    if len(prompt_ids) != 1:
+        raise ValueError("the primary models' datasets must hold the same prompts in the same order")
+    first = next(iter(datasets.values()))
+    labels = {
+        task_name(primary, behavior): table
+        for primary, dataset in datasets.items()
+        for behavior, table in dataset.prompts.labels.items()
+    }
+    prompts = LabeledPrompts(texts=first.prompts.texts, domains=first.prompts.domains, labels=labels)
+    return PrimaryDataset(primary=ALL_PRIMARIES, prompt_ids=first.prompt_ids, prompts=prompts)
 
 
 def _primary_dataset(

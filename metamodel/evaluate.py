@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metamodel.comparisons import PairedDifference, comparisons_to_json
-from metamodel.dataset import PrimaryDataset, read_datasets
+from metamodel.dataset import ALL_PRIMARIES, PrimaryDataset, read_datasets
 from metamodel.errors import DataError
+from metamodel.feature_cache import stored_under
+from metamodel.labels import task_name
 from metamodel.metamodels import load_metamodel
 from metamodel.metric_rows import MetricsRow, Split, rows_to_json
 from metamodel.scoring import PrimaryScorer
@@ -56,20 +58,23 @@ def evaluate(
     """
     datasets = read_datasets(run, config)
     fits = list(planned_fits(datasets, config))
-    n_steps = len(fits) + len(datasets)
+    n_steps = len(datasets) + sum(len(datasets) if fit.dataset.primary == ALL_PRIMARIES else 1 for fit in fits)
+    across: dict[str, Predictions] = {}  # of what was fitted on all primary models: predicted once
     rows: list[MetricsRow] = []
     comparisons: list[PairedDifference] = []
     step = 0
     run.clear("predictions")
     for primary, dataset in datasets.items():
         judged: list[JudgedPrompts] = []
-        mine = [fit for fit in fits if fit.dataset.primary == primary]
-        for (metamodel, split), group in groupby(mine, key=lambda fit: (fit.metamodel, fit.fold.split)):
-            same_kind = list(group)
-            if on_progress:
-                on_progress(f"{metamodel} predicts {primary}, {split}", step, n_steps)
-            judged.append(_judge(run, metamodel, split, same_kind))
-            step += len(same_kind)
+        for metamodel in config.metamodels:
+            mine = [f for f in fits if f.metamodel == metamodel and f.dataset.primary in (primary, ALL_PRIMARIES)]
+            for split, group in groupby(mine, key=lambda fit: fit.fold.split):
+                same_kind = list(group)
+                if on_progress:
+                    on_progress(f"{metamodel} predicts {primary}, {split}", step, n_steps)
+                predicted = across if same_kind[0].dataset.primary == ALL_PRIMARIES else {}
+                judged.append(_judge(run, same_kind, dataset, predicted))
+                step += len(same_kind)
         run.write_shard("predictions", _prediction_table(dataset, judged), name=primary)
         if on_progress:
             on_progress(f"scores of {primary}", step, n_steps)
@@ -87,25 +92,37 @@ def evaluate(
     return rows
 
 
-def _judge(run: RunDirectory, metamodel: str, split: Split, fits: Sequence[Fit]) -> JudgedPrompts:
-    """Let the fold's metamodels predict the prompts that they were not fitted on."""
+def _judge(
+    run: RunDirectory, fits: Sequence[Fit], dataset: PrimaryDataset, predicted: dict[str, Predictions]
+) -> JudgedPrompts:
+    """Let the folds' metamodels predict the prompts that they were not fitted on, or take what they predicted before.
+
+    Args:
+        run: Where they are saved.
+        fits: One metamodel's fits, on all folds of one kind.
+        dataset: The primary model that is judged.
+        predicted: Predictions by the name of the fit; new ones are added.
+    """
     parts: list[Predictions] = []
     for fit in fits:
-        fitted = load_metamodel(run.metamodel_folder(fit.name))
-        judged = fit.dataset.prompts.take(fit.fold.test)
-        predictions = fitted.predict(judged.texts, domains=judged.domains)
-        missing = [name for name in judged.labels if name not in predictions]
+        if fit.name not in predicted:
+            judged = fit.dataset.prompts.take(fit.fold.test)
+            fitted = load_metamodel(run.metamodel_folder(fit.name))
+            with stored_under(run.feature_folder):
+                predicted[fit.name] = fitted.predict(judged.texts, domains=judged.domains)
+        is_across = fit.dataset.primary == ALL_PRIMARIES
+        wanted = {name: task_name(dataset.primary, name) if is_across else name for name in dataset.prompts.labels}
+        missing = [task for task in wanted.values() if task not in predicted[fit.name]]
         if missing:
             raise DataError(
                 f"metamodel {fit.name} does not predict {', '.join(missing)}: run `metamodel train` with this config"
             )
-        parts.append(predictions)
-    behaviors = fits[0].dataset.prompts.labels
+        parts.append({name: predicted[fit.name][task] for name, task in wanted.items()})
     return JudgedPrompts(
-        metamodel=metamodel,
-        split=split,
+        metamodel=fits[0].metamodel,
+        split=fits[0].fold.split,
         rows=np.concatenate([fit.fold.test for fit in fits]),
-        predictions={name: np.concatenate([part[name] for part in parts]) for name in behaviors},
+        predictions={name: np.concatenate([part[name] for part in parts]) for name in dataset.prompts.labels},
     )
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from metamodel.types import FloatArray, IntArray
 
 MISSING_CODE = -1
+# No name in a config holds it.
+TASK_SEPARATOR = "/"
 
 # A label space is a finite list of outcomes: binary and categorical labels have one an answer, counts and reals one a
 # bin. The bins are part of the featurizer's definition and never depend on data, so that two metamodels, folds or runs
@@ -113,6 +115,25 @@ class Real:
 
 
 LabelSpace: TypeAlias = Binary | Categorical | Count | Real
+
+
+def task_name(primary: str, behavior: str) -> str:
+    """Name a behavior of one primary model among those of several.
+
+    >>> task_name("gpt2", "empty")
+    'gpt2/empty'
+    """
+    return f"{primary}{TASK_SEPARATOR}{behavior}"
+
+
+def task_parts(task: str) -> tuple[str, str]:
+    """Return the primary model and the behavior that `task_name` joined; no primary model where there is none.
+
+    >>> task_parts("gpt2/empty"), task_parts("empty")
+    (('gpt2', 'empty'), ('', 'empty'))
+    """
+    primary, _, behavior = task.rpartition(TASK_SEPARATOR)
+    return primary, behavior
 
 
 def label_space_to_dict(space: LabelSpace) -> dict[str, object]:

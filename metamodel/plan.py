@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from metamodel.draw import survey_folds, survey_prompts
+from metamodel.train import fitted_across_primaries
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,7 +74,7 @@ def make_plan(config: RunConfig) -> Plan:
     """
     survey = survey_prompts(config)
     folds = survey_folds(config, survey)
-    n_primaries = len(config.primaries)
+    n_primaries, n_across = len(config.primaries), len(fitted_across_primaries(config))
     return Plan(
         directory=config.directory,
         prompts_by_domain=survey.n_by_domain,
@@ -84,5 +85,5 @@ def make_plan(config: RunConfig) -> Plan:
         behaviors=tuple(config.behaviors),
         metamodels=tuple(config.metamodels),
         folds=tuple(fold.name for fold in folds),
-        n_fits=len(folds) * len(config.metamodels) * n_primaries,
+        n_fits=len(folds) * ((len(config.metamodels) - n_across) * n_primaries + n_across),
     )

@@ -85,6 +85,8 @@ class FitContext:
         progress: Whether to draw progress bars.
         seed: Seed of everything random in the fit.
         name: Name of the metamodel, for loggers.
+        expects_shift: Whether the metamodel will be judged on domains that it never saw. What a fit chooses is then
+            chosen by leaving out whole training domains, and else by leaving out prompts of all domains.
     """
 
     directory: Path | None = None
@@ -92,6 +94,7 @@ class FitContext:
     progress: bool = False
     seed: int = 0
     name: str = "metamodel"
+    expects_shift: bool = True
 
 
 @runtime_checkable
@@ -128,4 +131,26 @@ class Trainer(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Metamodel:
         """Read back what `save` wrote: the same predictions bit for bit."""
+        ...
+
+
+@runtime_checkable
+class TrainsAcrossPrimaries(Protocol):
+    """A trainer that is fitted once on the labels of all primary models together.
+
+    Its behaviors are named by `metamodel.labels.task_name`: the primary model's name, a slash, the behavior's.
+    """
+
+    @property
+    def across_primaries(self) -> bool:
+        """Say whether this one is."""
+        ...
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A metamodel to which a new primary model can be added from few labeled prompts of it."""
+
+    def adapt(self, labeled: LabeledPrompts, *, context: FitContext) -> Metamodel:
+        """Return a metamodel of the new tasks that `labeled` names; what is shared between tasks stays as it is."""
         ...

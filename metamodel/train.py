@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metamodel.config import RunConfig
-from metamodel.dataset import PrimaryDataset, read_datasets
+from metamodel.dataset import PrimaryDataset, joined_dataset, read_datasets
+from metamodel.feature_cache import stored_under
 from metamodel.labels import LabeledPrompts
-from metamodel.protocols import FitContext
+from metamodel.protocols import FitContext, TrainsAcrossPrimaries
 from metamodel.splits import Fold, make_folds
 from metamodel.types import JSONValue, content_hash
 
@@ -25,7 +26,7 @@ class Fit:
     Attributes:
         name: Name of its folder below metamodels/.
         metamodel: Name of the trainer in the config.
-        dataset: The primary model's labeled prompts.
+        dataset: The primary model's labeled prompts, or those of all of them joined.
         fold: Which of them train, stop and judge.
     """
 
@@ -36,21 +37,41 @@ class Fit:
 
 
 def planned_fits(datasets: Mapping[str, PrimaryDataset], config: RunConfig) -> Iterator[Fit]:
-    """Yield every fit that the config asks for, primary model by primary model, metamodel by metamodel."""
+    """Yield every fit that the config asks for, primary model by primary model, metamodel by metamodel.
+
+    What trains across primary models comes last, once for all of them.
+    """
+    across = fitted_across_primaries(config)
+    alone = [name for name in config.metamodels if name not in across]
     for dataset in datasets.values():
-        folds = make_folds(
-            dataset.prompts.texts,
-            dataset.prompts.domains,
-            test_share=config.splits.test_share,
-            validation_share=config.splits.validation_share,
-            in_distribution=config.splits.in_distribution,
-            held_out_domains=config.splits.held_out_domains,
-            seed=config.seed,
-        )
-        for metamodel in config.metamodels:
-            for fold in folds:
-                name = fit_name(metamodel, dataset.primary, fold.name)
-                yield Fit(name=name, metamodel=metamodel, dataset=dataset, fold=fold)
+        yield from _fits_of(dataset, alone, config)
+    if across:
+        yield from _fits_of(joined_dataset(datasets), across, config)
+
+
+def fitted_across_primaries(config: RunConfig) -> list[str]:
+    """Return the names of the config's metamodels that are fitted once for all primary models."""
+    return [
+        name
+        for name, trainer in config.metamodels.items()
+        if isinstance(trainer, TrainsAcrossPrimaries) and trainer.across_primaries
+    ]
+
+
+def _fits_of(dataset: PrimaryDataset, metamodels: Sequence[str], config: RunConfig) -> Iterator[Fit]:
+    folds = make_folds(
+        dataset.prompts.texts,
+        dataset.prompts.domains,
+        test_share=config.splits.test_share,
+        validation_share=config.splits.validation_share,
+        in_distribution=config.splits.in_distribution,
+        held_out_domains=config.splits.held_out_domains,
+        seed=config.seed,
+    )
+    for metamodel in metamodels:
+        for fold in folds:
+            name = fit_name(metamodel, dataset.primary, fold.name)
+            yield Fit(name=name, metamodel=metamodel, dataset=dataset, fold=fold)
 
 
 def fit_name(metamodel: str, primary: str, fold: str) -> str:
@@ -91,10 +112,11 @@ def train(
             progress=progress,
             seed=config.seed,
             name=fit.name,
+            expects_shift=fit.fold.split == "held_out_domain",
         )
         prompts = fit.dataset.prompts
         # Threads cost small fits more time than they save, and a sum's rounding would depend on the number of cores.
-        with threadpool_limits(limits=1):
+        with threadpool_limits(limits=1), stored_under(run.feature_folder):
             fitted = trainer.fit(prompts.take(fit.fold.train), prompts.take(fit.fold.validation), context=context)
         run.save_metamodel(fit.name, fitted)
         fingerprints[fit.name] = fingerprint

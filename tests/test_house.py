@@ -19,7 +19,9 @@ GROUND_FLOOR = {
     "metamodel.information",
     "metamodel.labels",
     "metamodel.metrics",
-    # A component that holds others builds them by kind.
+    "metamodel.feature_cache",
+    # A component that holds others builds them by kind, and reads them back.
+    "metamodel.metamodels",
     "metamodel.registry",
     "metamodel.config.components",
     # What featurizers share; a test below keeps it on the ground.

@@ -12,14 +12,14 @@ import numpy as np
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, Predictions
-from trainers.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
-from trainers.bag_features import BagFeatures, Inputs
-from trainers.calibration import Calibration, fit_calibrations
-from trainers.hashing import NGramScheme
-from trainers.lengths import N_LENGTHS
-from trainers.logistic import rowwise_product
-from trainers.outcomes import outcome_shares, require_prompts, softmax
-from trainers.reading import component_from_fields, read_artifact
+from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
+from trainers.artifacts.reading import component_from_fields, read_artifact
+from trainers.fitting.calibration import Calibration, fit_calibrations
+from trainers.heads.logistic import rowwise_product
+from trainers.heads.outcomes import outcome_shares, require_prompts, softmax
+from trainers.inputs.bag_features import BagFeatures, Inputs
+from trainers.inputs.hashing import NGramScheme
+from trainers.inputs.lengths import N_LENGTHS
 
 _PREDICTION_ROWS = 4096
 
@@ -121,8 +121,8 @@ class Bag:
         """Return the trained network's tensors."""
         import torch
 
-        from trainers.bag_network import BagNetwork
-        from trainers.lightning_fit import Batches, Schedule, fit_network
+        from trainers.fitting.lightning_fit import Batches, Schedule, fit_network
+        from trainers.networks.bag_network import BagNetwork
 
         targets = _targets(train, train)
         validation_targets = _targets(validation, train)

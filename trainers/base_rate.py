@@ -12,10 +12,10 @@ import numpy as np
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
 from metamodel.types import Predictions
-from trainers.artifact import Artifact, StoredMetamodel, TrainingFacts, label_spaces, prior_tensors
-from trainers.calibration import Calibration
-from trainers.outcomes import require_prompts
-from trainers.reading import component_from_fields, read_artifact
+from trainers.artifacts.artifact import Artifact, StoredMetamodel, TrainingFacts, label_spaces, prior_tensors
+from trainers.artifacts.reading import component_from_fields, read_artifact
+from trainers.fitting.calibration import Calibration
+from trainers.heads.outcomes import require_prompts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, IntArray, Predictions
-from trainers.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
-from trainers.calibration import Calibration
-from trainers.outcomes import outcome_shares, require_prompts, smoothed_prior
-from trainers.reading import component_from_fields, read_artifact
+from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
+from trainers.artifacts.reading import component_from_fields, read_artifact
+from trainers.fitting.calibration import Calibration
+from trainers.heads.outcomes import outcome_shares, require_prompts, smoothed_prior
 
 
 @dataclass(frozen=True, kw_only=True)

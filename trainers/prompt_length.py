@@ -12,12 +12,12 @@ import numpy as np
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, Predictions
-from trainers.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
-from trainers.calibration import Calibration, fit_calibrations
-from trainers.lengths import LengthScale
-from trainers.logistic import fit_heads, read_heads, require_positive
-from trainers.outcomes import outcome_shares, require_prompts
-from trainers.reading import component_from_fields, read_artifact
+from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
+from trainers.artifacts.reading import component_from_fields, read_artifact
+from trainers.fitting.calibration import Calibration, fit_calibrations
+from trainers.heads.logistic import fit_heads, read_heads, require_positive
+from trainers.heads.outcomes import outcome_shares, require_prompts
+from trainers.inputs.lengths import LengthScale
 
 _N_FEATURES = 5
 

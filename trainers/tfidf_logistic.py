@@ -14,11 +14,19 @@ from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, Predictions
-from trainers.artifact import JSON, Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
-from trainers.calibration import Calibration, fit_calibrations
-from trainers.logistic import LinearHead, fit_heads, read_heads, require_positive
-from trainers.outcomes import cross_entropy_bits, kept_inside, outcome_shares, require_prompts, smoothed_prior
-from trainers.reading import component_from_fields, read_artifact
+from trainers.artifacts.artifact import (
+    JSON,
+    Artifact,
+    StoredMetamodel,
+    Tensor,
+    TrainingFacts,
+    label_spaces,
+    prior_tensors,
+)
+from trainers.artifacts.reading import component_from_fields, read_artifact
+from trainers.fitting.calibration import Calibration, fit_calibrations
+from trainers.heads.logistic import LinearHead, fit_heads, read_heads, require_positive
+from trainers.heads.outcomes import cross_entropy_bits, kept_inside, outcome_shares, require_prompts, smoothed_prior
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -222,6 +222,11 @@ class RunDirectory:
         """Return a local folder with a saved metamodel's files; a copy that lives as long as this object if remote."""
         return self._metamodels.local_folder(name)
 
+    @property
+    def feature_folder(self) -> Path | None:
+        """Folder for numbers computed from texts; None where the run is not on this machine."""
+        return self.local_path / "cache" if self.local_path else None
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         if self._is_writer:

@@ -16,11 +16,11 @@ from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext, Metamodel
 from metamodel.types import FloatArray
 from trainers.bag import Bag, BagMetamodel
-from trainers.bag_features import BagFeatures
-from trainers.bag_network import BagNetwork
 from trainers.base_rate import BaseRate
-from trainers.lightning_fit import BagTraining, Batches, KeepBest, Schedule
-from trainers.outcomes import cross_entropy_bits, outcome_shares
+from trainers.fitting.lightning_fit import BagTraining, Batches, KeepBest, Schedule
+from trainers.heads.outcomes import cross_entropy_bits, outcome_shares
+from trainers.inputs.bag_features import BagFeatures
+from trainers.networks.bag_network import BagNetwork
 
 Planted = Callable[..., LabeledPrompts]
 SMALL = Bag(max_epochs=3, n_buckets=1024)

@@ -7,8 +7,8 @@ import pytest
 
 from metamodel.labels import Binary, LabeledPrompts, LabelTable
 from metamodel.types import FloatArray
-from trainers.calibration import Calibration, _bits_and_gradient, fit_calibration, fit_calibrations
-from trainers.outcomes import cross_entropy_bits, outcome_shares, smoothed_prior, softmax
+from trainers.fitting.calibration import Calibration, _bits_and_gradient, fit_calibration, fit_calibrations
+from trainers.heads.outcomes import cross_entropy_bits, outcome_shares, smoothed_prior, softmax
 
 PRIOR = np.array([0.7, 0.3])
 

@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trainers import hashing
-from trainers.hashing import NGramScheme, count_ngrams
+from trainers.inputs import hashing
+from trainers.inputs.hashing import NGramScheme, count_ngrams
 
 TEXTS = ["Add 12+7 =", "", "  ", "the THE the\u00a0end", "ünï 日本 🦜", "\ud800x\udfff", "aaaa", "aaab aaa", "?!"]
 

@@ -15,7 +15,7 @@ from metamodel.protocols import FitContext, Metamodel
 from trainers import tfidf_logistic
 from trainers.base_rate import BaseRate
 from trainers.domain_tag import DomainTag
-from trainers.outcomes import cross_entropy_bits, outcome_shares
+from trainers.heads.outcomes import cross_entropy_bits, outcome_shares
 from trainers.prompt_length import PromptLength
 from trainers.tfidf_logistic import TfidfLogistic
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from metamodel.errors import DataError
 from metamodel.types import FloatArray, IntArray
-from trainers.artifact import Artifact, Tensor
-from trainers.hashing import NGramCounts, NGramScheme, count_ngrams
-from trainers.lengths import LengthScale
+from trainers.artifacts.artifact import Artifact, Tensor
+from trainers.inputs.hashing import NGramCounts, NGramScheme, count_ngrams
+from trainers.inputs.lengths import LengthScale
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -13,7 +13,7 @@ import numpy as np
 
 from metamodel.labels import LabeledPrompts
 from metamodel.types import FloatArray, Predictions
-from trainers.outcomes import cross_entropy_bits, kept_inside, outcome_shares, softmax
+from trainers.heads.outcomes import cross_entropy_bits, kept_inside, outcome_shares, softmax
 
 LOWEST_TEMPERATURE = 0.125
 HIGHEST_TEMPERATURE = 16.0
@@ -66,7 +66,7 @@ def fit_calibration(probabilities: FloatArray, prior: FloatArray, shares: FloatA
 
     Args:
         probabilities: Uncalibrated predictions for the labeled validation prompts, [m, c].
-        prior: The training prior, [c], without zeros.
+        prior: The training prior, [c], or that of each prompt's own fit, [m, c]; without zeros.
         shares: Their outcome shares, [m, c].
     """
     from scipy.optimize import minimize
@@ -76,9 +76,10 @@ def fit_calibration(probabilities: FloatArray, prior: FloatArray, shares: FloatA
     kept = np.unique(np.linspace(0, len(shares) - 1, min(len(shares), MOST_PROMPTS)).astype(np.int64))
     weight = len(shares) / len(kept)
     log_inside, kept_shares = np.log(kept_inside(probabilities[kept])), shares[kept]
+    kept_prior = prior[kept] if prior.ndim > 1 else prior
 
     def penalized_bits(point: FloatArray) -> tuple[float, FloatArray]:
-        bits, gradient = _bits_and_gradient(point, log_inside, prior, kept_shares)
+        bits, gradient = _bits_and_gradient(point, log_inside, kept_prior, kept_shares)
         log2_temperature, shrinkage = float(point[0]), float(point[1])
         penalty = PENALTY_BITS * (log2_temperature**2 + shrinkage)
         slope = PENALTY_BITS * np.array([2 * log2_temperature, 1.0])

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray
-from trainers.bag_features import Inputs
-from trainers.bag_network import BagNetwork
+from trainers.inputs.bag_features import Inputs
+from trainers.networks.bag_network import BagNetwork
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

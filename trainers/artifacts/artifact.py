@@ -24,14 +24,14 @@ from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelSpace, label_space_to_dict
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, Predictions
-from trainers.calibration import Calibration
-from trainers.card import card_text
-from trainers.outcomes import outcome_shares, smoothed_prior
+from trainers.artifacts.card import card_text
+from trainers.fitting.calibration import Calibration
+from trainers.heads.outcomes import outcome_shares, smoothed_prior
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
 Tensor: TypeAlias = NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64] | NDArray[np.int32]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPEC_FILE, WEIGHTS_FILE, CALIBRATION_FILE, CARD_FILE = (
     "spec.json",
     "weights.safetensors",
@@ -98,6 +98,8 @@ class Artifact:
         weights: Named tensors. `prior.<i>` is the training prior of behavior i, in the order of `spaces`.
         calibrations: Calibration of each behavior.
         documents: Further JSON, each in a file of its own, by the file's stem.
+        borrowed_bits: Size in bits of each pretrained part that the predictions depend on and the folder does not hold,
+            by its name and content hash.
         created_utc: When it was fitted, ISO 8601.
         packages: Versions of the packages that fitted it.
     """
@@ -109,6 +111,7 @@ class Artifact:
     weights: Mapping[str, Tensor]
     calibrations: Mapping[str, Calibration]
     documents: Mapping[str, JSON] = field(default_factory=dict)
+    borrowed_bits: Mapping[str, float] = field(default_factory=dict)
     created_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     packages: Mapping[str, str] = field(default_factory=installed_versions)
 
@@ -170,7 +173,8 @@ class Artifact:
 
         The tensors' own bytes (weights are stored as 32-bit floats, indices as 32-bit integers, the few priors and
         scales as 64-bit floats) and the JSON text of fields, label spaces, calibration and further documents.
-        Versions, dates, the card and file headers are left out. No entropy coding: an upper bound.
+        Versions, dates, the card and file headers are left out. No entropy coding: an upper bound. What is borrowed
+        from a pretrained model is not counted here: `borrowed_bits` says how long that is.
         """
         n_bytes = sum(tensor.nbytes for tensor in self.weights.values())
         texts = [dict(self.fields), self.space_descriptions, self.calibration_descriptions, *self.documents.values()]
@@ -207,6 +211,7 @@ class Artifact:
             "behaviors": self.space_descriptions,
             "training": asdict(self.facts),
             "documents": sorted(self.documents),
+            "borrowed_bits": dict(self.borrowed_bits),
             "created_utc": self.created_utc,
             "packages": dict(self.packages),
         }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from trainers.lengths import N_LENGTHS
+from trainers.inputs.lengths import N_LENGTHS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from metamodel.errors import DataError
 from metamodel.types import FloatArray
-from trainers.artifact import Artifact, Tensor
-from trainers.outcomes import softmax
+from trainers.artifacts.artifact import Artifact, Tensor
+from trainers.heads.outcomes import softmax
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 from metamodel.errors import DataError
 from metamodel.labels import LabelSpace, label_space_from_dict
-from trainers.artifact import (
+from trainers.artifacts.artifact import (
     CALIBRATION_FILE,
     JSON,
     SCHEMA_VERSION,
@@ -24,7 +24,7 @@ from trainers.artifact import (
     Tensor,
     TrainingFacts,
 )
-from trainers.calibration import Calibration
+from trainers.fitting.calibration import Calibration
 
 MOST_JSON_BYTES = 2**28
 MOST_WEIGHTS_BYTES = 2**33
@@ -63,6 +63,7 @@ def read_artifact(folder: Path, *, kind: str) -> Artifact:
         weights=_read_weights(folder / WEIGHTS_FILE),
         calibrations=_calibrations(folder / CALIBRATION_FILE, spaces),
         documents={stem: _read_json(folder / f"{stem}.json") for stem in _stems(spec.get("documents"), spec_path)},
+        borrowed_bits=_sizes(spec.get("borrowed_bits"), spec_path, "borrowed_bits"),
         created_utc=_text(spec.get("created_utc"), spec_path, "created_utc"),
         packages=_versions(spec.get("packages"), spec_path),
     )
@@ -241,6 +242,15 @@ def _versions(value: JSON, path: Path) -> dict[str, str]:
 
 def _counts(value: JSON, path: Path, key: str) -> dict[str, int]:
     return {name: _whole(count, path, f"{key}.{name}") for name, count in _mapping(value, path, key).items()}
+
+
+def _sizes(value: JSON, path: Path, key: str) -> dict[str, float]:
+    sizes = {}
+    for name, size in _mapping(value, path, key).items():
+        if not _is_finite(size) or float(size) < 0:  # type: ignore[arg-type] # a number, as checked
+            raise DataError(f"{path}: {key}.{name} is {size!r}, must be a number of 0 or more: train again")
+        sizes[name] = float(size)  # type: ignore[arg-type] # a number, as checked
+    return sizes
 
 
 def _text(value: JSON, path: Path, key: str) -> str:

@@ -1,0 +1,53 @@
+"""Folds of whole domains: nothing that is judged was seen, in text or domain."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.fitting.choice import choose_out_of_fold
+from trainers.fitting.domain_folds import domain_folds
+
+PROMPTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y", "z", "u", "v", "w"])), max_size=40)
+
+
+@given(prompts=PROMPTS, expects_shift=st.booleans(), seed=st.integers(0, 3))
+def test_no_fold_sees_what_it_judges(prompts: list[tuple[str, str]], *, expects_shift: bool, seed: int) -> None:
+    """Both sides hold a prompt, share no text and, under shift, no domain; no prompt is judged twice."""
+    texts, domains = [text for text, _ in prompts], [domain for _, domain in prompts]
+    folds = domain_folds(texts, domains, expects_shift=expects_shift, seed=seed)
+    judged = [row for fold in folds for row in fold.judge]
+    assert len(set(judged)) == len(judged)
+    for fold in folds:
+        assert len(fold.fit)
+        assert len(fold.judge)
+        assert not {texts[row] for row in fold.fit} & {texts[row] for row in fold.judge}
+        if expects_shift and len(set(domains)) > 1:
+            assert not {domains[row] for row in fold.fit} & {domains[row] for row in fold.judge}
+
+
+def test_domains_are_dealt_evenly() -> None:
+    """Fourteen domains of equal size make five folds of two or three."""
+    domains = [f"d{number % 14}" for number in range(140)]
+    texts = [str(number) for number in range(140)]
+    folds = domain_folds(texts, domains, expects_shift=True, seed=0)
+    assert sorted(len(fold.judge) for fold in folds) == [20, 30, 30, 30, 30]
+
+
+def test_the_candidate_that_carries_over_is_chosen() -> None:
+    """A look-up of what was seen loses to the truth about what was not, and the predictions are out of fold."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.2, 0.8, 60)
+    shares = np.stack([1 - truth, truth], axis=1)
+    folds = domain_folds([str(i) for i in range(60)], [f"d{i % 6}" for i in range(60)], expects_shift=True, seed=0)
+
+    def fit_and_predict(fitting: np.ndarray, judging: np.ndarray) -> list[np.ndarray]:
+        assert not set(fitting) & set(judging)
+        return [np.full((len(judging), 2), 0.5), shares[judging], 1 - shares[judging]]
+
+    chosen = choose_out_of_fold(fit_and_predict, shares, folds)
+    assert chosen is not None
+    assert chosen.position == 1
+    np.testing.assert_array_equal(chosen.predictions, shares)
+    assert choose_out_of_fold(fit_and_predict, shares, []) is None

@@ -1,0 +1,67 @@
+"""Choose among candidate fits by the bits they cost where they were not fitted.
+
+Shapes: m = labeled prompts, c = outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from metamodel.types import FloatArray, IntArray
+from trainers.fitting.domain_folds import DomainFold
+from trainers.heads.outcomes import cross_entropy_bits, kept_inside, smoothed_prior
+
+# (rows to fit on, rows to predict) -> predictions of each candidate for the second, [., c].
+FitAndPredict: TypeAlias = Callable[[IntArray, IntArray], Sequence[FloatArray]]
+
+
+class Choice(NamedTuple):
+    """What the folds say.
+
+    Attributes:
+        position: Of the candidate with the fewest bits; the earlier of two equals, so list the simpler first.
+        bits: Bits of each candidate, averaged over prompts.
+        judged: Rows that were judged, rising, [m'].
+        predictions: What the chosen candidate predicted for each of them where it had not seen its fold, [m', c].
+        priors: Prior of the fit that predicted it, [m', c].
+    """
+
+    position: int
+    bits: list[float]
+    judged: IntArray
+    predictions: FloatArray
+    priors: FloatArray
+
+
+def choose_out_of_fold(
+    fit_and_predict: FitAndPredict, shares: FloatArray, folds: Sequence[DomainFold]
+) -> Choice | None:
+    """Fit every candidate without each fold in turn and keep the one that costs the fewest bits there.
+
+    Args:
+        fit_and_predict: Fits all candidates on some rows and predicts others.
+        shares: Outcome shares of all labeled prompts, [m, c].
+        folds: Folds over these m rows.
+
+    Returns:
+        The choice; None where there is no fold.
+    """
+    if not folds:
+        return None
+    parts = [fit_and_predict(fold.fit, fold.judge) for fold in folds]
+    judged = np.concatenate([fold.judge for fold in folds])
+    priors = np.concatenate([np.tile(smoothed_prior(shares[f.fit]), (len(f.judge), 1)) for f in folds])
+    order = np.argsort(judged, kind="stable")
+    candidates = [np.concatenate(of_folds)[order] for of_folds in zip(*parts, strict=True)]
+    bits = [cross_entropy_bits(shares[judged[order]], kept_inside(one)) for one in candidates]
+    position = int(np.argmin(bits))
+    return Choice(
+        position=position,
+        bits=bits,
+        judged=judged[order],
+        predictions=candidates[position],
+        priors=priors[order],
+    )

@@ -1,0 +1,1 @@
+"""From features to outcome probabilities: likelihoods, linear heads, trees."""
