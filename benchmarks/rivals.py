@@ -22,6 +22,8 @@ Answer = dict[str, Any]
 
 # Bare loops are tried with so many rows; the best counts.
 BARE_ROWS = (32, 64, 128, 256, 512)
+# The bound of reading prompts: calls over so many tokens.
+READ_TOKENS, READ_CALLS = 4096, 10
 
 
 def main() -> None:
@@ -202,7 +204,20 @@ def bare(task: Task) -> Answer:
             for _ in range(n_steps):
                 tokens = step(tokens)
             rates[n_rows] = n_rows * n_steps / (time.process_time() - started)
-    return {"rates": rates}
+    return {"rates": rates, "reading_rate": _reading_rate(model, n_positions)}
+
+
+def _reading_rate(model: Any, n_positions: int) -> float:  # noqa: ANN401 - whatever transformers loads
+    """Return prompt tokens a second of bare forward passes over full batches of one length."""
+    import torch
+
+    ids = torch.randint(3, 250, (max(1, READ_TOKENS // n_positions), n_positions))
+    with torch.inference_mode():
+        model(input_ids=ids, use_cache=True, logits_to_keep=1)
+        started = time.process_time()
+        for _ in range(READ_CALLS):
+            model(input_ids=ids, use_cache=True, logits_to_keep=1)
+    return READ_CALLS * ids.numel() / (time.process_time() - started)
 
 
 def loaded(task: Task) -> tuple[Any, Any]:

@@ -1,0 +1,163 @@
+"""How well metamodels predict real models on prompts and domains that they never saw, beside every rival.
+
+    python benchmarks/quality.py --data DIR [--sets NAME ...] [--ways NAME ...] [--prompts N] [--quick]
+
+DIR is a folder with prompts.parquet and outputs.parquet or outputs_slim.parquet, or a folder of such folders. Every
+way is fitted on the same prompts and judged on the same: each domain left out in turn (the mean over domains of what
+is reached within each), and a random fifth of all prompts. AUROC and bits are means over primary models; bits are the
+reduction against the best constant of each judged domain. Intervals are of a bootstrap over the judged prompts;
+differences to ours are paired. What each way is chosen on never includes the judged domain.
+
+Figures by set: out_auroc, out_bits, out_worst_bits, random_auroc, random_bits of the headline way and `correct`, the
+same of every way and behavior under `ways`; new_model_100_share and new_model_20_share where there are enough models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from quality_new_models import new_model_figures
+from quality_ours import HEADLINE, OURS
+from quality_rivals import ORACLES, RIVALS, Way
+from quality_scores import Judged, Scores, difference_with_interval, mean_with_interval, score
+from quality_sets import RealSet, Split, read_sets
+from results_file import RESULTS, write_results
+
+from metamodel.feature_cache import stored_under
+
+QUICK_PROMPTS = 600
+QUICK_WAYS = ("base_rate", "domain_tag", "surface14_logistic", HEADLINE)
+# Scores by kind of split ("out", "random") and behavior.
+ByKind: TypeAlias = dict[str, dict[str, Scores]]
+CACHE = Path(__file__).parent / "results" / ".cache"
+
+
+def main() -> None:
+    """Measure, print and store."""
+    options = _options()
+    ways: dict[str, Way] = {**RIVALS, **ORACLES, **OURS}
+    chosen = QUICK_WAYS if options.quick else (options.ways or tuple(ways))
+    figures: dict[str, Any] = {}
+    with stored_under(CACHE):
+        for real in read_sets(options.data, n_prompts=QUICK_PROMPTS if options.quick else options.prompts):
+            if options.sets and real.name not in options.sets:
+                continue
+            print(f"\n{real.name}: {len(real.texts)} prompts, {len(real.models)} primary models", flush=True)
+            scores, seconds = measured(real, {name: ways[name] for name in chosen})
+            figures[real.name] = set_figures(real, scores, seconds)
+            print_tables(real, figures[real.name])
+            figures[real.name] |= new_model_figures(real)
+    if options.quick or options.sets or options.ways or options.prompts:
+        print(json.dumps({name: {k: v for k, v in one.items() if k != "ways"} for name, one in figures.items()}))
+        print("part of the benchmark: nothing is stored")
+        return
+    print(write_results("quality", figures).relative_to(RESULTS.parent.parent))
+
+
+def measured(
+    real: RealSet, ways: Mapping[str, Way]
+) -> tuple[dict[str, dict[str, dict[str, Scores]]], dict[str, float]]:
+    """Return the scores by way, kind of split and behavior, and the seconds that each way took."""
+    found: dict[str, ByKind] = {}
+    seconds = {}
+    for name, way in ways.items():
+        begun = time.perf_counter()
+        predictions = [(split, way(real, split)) for split in real.splits]
+        seconds[name] = time.perf_counter() - begun
+        found[name] = {
+            kind: {
+                behavior: score([_judged(real, s, behavior, p) for s, p in predictions if s.is_shift == is_shift])
+                for behavior in real.labels
+                if any(split.is_shift == is_shift for split in real.splits)
+            }
+            for kind, is_shift in (("out", True), ("random", False))
+        }
+        print(f"  {name}: {seconds[name]:.0f} s", flush=True)
+    return found, seconds
+
+
+def set_figures(real: RealSet, scores: Mapping[str, ByKind], seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Return the figures of one set."""
+    splits = [split.name for split in real.splits if split.is_shift]
+    by_way: dict[str, Any] = {}
+    for name, of_kinds in scores.items():
+        by_way[name] = {"seconds": round(seconds[name], 1)}
+        for behavior in real.labels:
+            by_way[name][behavior] = {}
+            for kind, of_behaviors in of_kinds.items():
+                if behavior not in of_behaviors:
+                    continue
+                own, ours = of_behaviors[behavior], scores.get(HEADLINE, of_kinds)[kind][behavior]
+                by_way[name][behavior] |= _row(kind, own, ours, splits)
+    headline = by_way.get(HEADLINE, {}).get("correct", {})
+    plain = ("out_auroc", "out_bits", "out_worst_bits", "random_auroc", "random_bits")
+    return {
+        "n_prompts": len(real.texts),
+        "n_primary_models": len(real.models),
+        "headline": HEADLINE,
+        **{key: headline[key] for key in plain if key in headline},
+        "ways": by_way,
+    }
+
+
+def _row(kind: str, own: Scores, ours: Scores, splits: Sequence[str]) -> dict[str, Any]:
+    auroc, bits = mean_with_interval(own.auroc), mean_with_interval(own.bits)
+    row: dict[str, Any] = {
+        f"{kind}_auroc": _rounded(auroc[0]),
+        f"{kind}_auroc_interval": [_rounded(value) for value in auroc[1:]],
+        f"{kind}_bits": _rounded(bits[0]),
+        f"{kind}_bits_interval": [_rounded(value) for value in bits[1:]],
+        f"{kind}_auroc_below_headline": [_rounded(v) for v in difference_with_interval(ours.auroc, own.auroc)],
+        f"{kind}_bits_below_headline": [_rounded(v) for v in difference_with_interval(ours.bits, own.bits)],
+    }
+    if kind == "out":
+        worst = int(np.argmin(own.bits.values))
+        row |= {"out_worst_bits": _rounded(float(own.bits.values[worst])), "out_worst": splits[worst]}
+    return row
+
+
+def print_tables(real: RealSet, figures: Mapping[str, Any]) -> None:
+    """Print one table a behavior."""
+    for behavior in real.labels:
+        print(f"\n{real.name}, {behavior}")
+        print("| way | left out: AUROC | bits | worst bits | random: AUROC | bits |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+        for name, row in figures["ways"].items():
+            own = row[behavior]
+            cells = [_cell(own, "out_auroc"), _cell(own, "out_bits"), str(own.get("out_worst_bits", ""))]
+            print(f"| {name} | {' | '.join([*cells, _cell(own, 'random_auroc'), _cell(own, 'random_bits')])} |")
+
+
+def _cell(row: Mapping[str, Any], key: str) -> str:
+    if row.get(key) is None:
+        return ""
+    low, high = row[f"{key}_interval"]
+    return f"{row[key]:.3f} [{low}, {high}]"
+
+
+def _judged(real: RealSet, split: Split, behavior: str, predictions: Mapping[str, Any]) -> Judged:
+    return Judged(name=split.name, labels=real.labels[behavior][split.test], probabilities=predictions[behavior])
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with sets of real outputs")
+    parser.add_argument("--sets", nargs="*", default=[], help="names of the sets to measure; all by default")
+    parser.add_argument("--ways", nargs="*", default=[], help="names of the ways to measure; all by default")
+    parser.add_argument("--prompts", type=int, help="most prompts of a set")
+    parser.add_argument("--quick", action="store_true", help="few prompts and ways: checks the script, measures little")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
