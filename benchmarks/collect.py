@@ -213,8 +213,8 @@ def table(found: Mapping[str, Any]) -> str:
         f"mean prompt {found['mean_prompt_tokens']} tokens, mean output {found['mean_new_tokens']}",
         f"over pipeline {found['speedup_over_pipeline']:.2f}x, over lm-eval {found['speedup_over_lm_eval']:.2f}x",
         f"k = 8 costs {found['k8_cost_ratio']:.2f} of eight times k = 1",
-        f"{found['share_of_bound']:.0%} of the bound; {found['share_of_bound_with_reading']:.0%} where it reads too; "
-        + f"while stepping {found['stepping_share_of_bound']:.0%}",
+        f"{found['share_of_bound']:.0%} of the bound, {found['share_of_bound_with_reading']:.0%} where it reads too",
+        f"while stepping {found['stepping_share_of_bound']:.0%} of the bound",
         "where our time goes: " + ", ".join(f"{part} {part_s:.1f} s" for part, part_s in found["profile_s"].items()),
         f"texts equal to ours, but for a leading space: {found['same_texts_as_ours']}",
     ]
