@@ -141,6 +141,23 @@ def featurize_table(name: str) -> str:
     return "\n".join(lines)
 
 
+def train_table(name: str) -> str:
+    """Return time, memory and quality on left-out domains of every way to train."""
+    figures: Mapping[str, Any] = read_figures(name)
+    titles = ("way", "wall s", "processor s", "GiB", "bits, left-out domains", "AUROC, left-out domains")
+    lines = [f"| {' | '.join(titles)} |", "| --- " + "| ---: " * (len(titles) - 1) + "|"]
+    for way, row in figures["rows"].items():
+        cells = (f"{row['wall_s']:.0f}", f"{row['cpu_s']:.0f}", f"{row['peak_gib']:.2f}")
+        lines.append(f"| {way} | {' | '.join(cells)} | {row['bits']:+.4f} | {row['auroc']:.3f} |")
+    texts = "cut from real texts" if figures["has_data"] else "made up"
+    told = (
+        f"`prompts`: {figures['n_prompts']:,} prompts {texts}, 20 behaviors; `across`: one behavior of many primary "
+        f"models. Each way in a process of its own, on two threads; bits and AUROC are means over behaviors. "
+    )
+    lines += ["", told + _measured(name)]
+    return "\n".join(lines)
+
+
 def _measured(name: str) -> str:
     return f"Measured by `benchmarks/{name}.py`."
 
@@ -151,6 +168,7 @@ BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "zoo": ("zoo", zoo_table),
     "collect": ("collect", collect_table),
     "featurize": ("featurize", featurize_table),
+    "train": ("train", train_table),
 }
 
 

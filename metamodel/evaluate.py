@@ -6,7 +6,7 @@ Shapes: m = judged prompts, c = outcomes of a behavior.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from metamodel.feature_cache import stored_under
 from metamodel.labels import task_name
 from metamodel.metamodels import load_metamodel
 from metamodel.metric_rows import MetricsRow, Split, rows_to_json
+from metamodel.prior_shift import PRIOR_SHIFT_SUFFIX, prior_shift_corrected, training_prior
 from metamodel.scoring import PrimaryScorer
 from metamodel.store.schemas import schema_of
 from metamodel.train import Fit, planned_fits
@@ -74,6 +75,7 @@ def evaluate(
                     on_progress(f"{metamodel} predicts {primary}, {split}", step, n_steps)
                 predicted = across if same_kind[0].dataset.primary == ALL_PRIMARIES else {}
                 judged.append(_judge(run, same_kind, dataset, predicted))
+                judged += [_prior_shifted(judged[-1], same_kind, dataset)] if config.evaluation.prior_shift else []
                 step += len(same_kind)
         run.write_shard("predictions", _prediction_table(dataset, judged), name=primary)
         if on_progress:
@@ -124,6 +126,25 @@ def _judge(
         rows=np.concatenate([fit.fold.test for fit in fits]),
         predictions={name: np.concatenate([part[name] for part in parts]) for name in dataset.prompts.labels},
     )
+
+
+def _prior_shifted(judged: JudgedPrompts, fits: Sequence[Fit], dataset: PrimaryDataset) -> JudgedPrompts:
+    """Correct what was predicted to the outcome rates that each fold's judged prompts suggest, without their labels.
+
+    Args:
+        judged: What one metamodel predicted on all folds of one kind.
+        fits: Its fits on these folds, in the same order.
+        dataset: The primary model that is judged.
+    """
+    ends = np.cumsum([len(fit.fold.test) for fit in fits])[:-1]
+    predictions = {}
+    for name, table in dataset.prompts.labels.items():
+        parts = []
+        for fit, values in zip(fits, np.split(judged.predictions[name], ends), strict=True):
+            known = table.take(np.concatenate([fit.fold.train, fit.fold.validation]))
+            parts.append(prior_shift_corrected(values, training_prior(known.counts)))
+        predictions[name] = np.concatenate(parts)
+    return replace(judged, metamodel=f"{judged.metamodel}{PRIOR_SHIFT_SUFFIX}", predictions=predictions)
 
 
 def _prediction_table(dataset: PrimaryDataset, judged: Sequence[JudgedPrompts]) -> pa.Table:

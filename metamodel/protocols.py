@@ -7,13 +7,13 @@ name through the entry-point groups `metamodel.prompts`, `metamodel.primaries`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from metamodel.labels import LabeledPrompts, LabelSpace
-from metamodel.types import FloatArray, GenerationBatch, Need, Outcome, Predictions, Prompt, Sampling
+from metamodel.types import FloatArray, GenerationBatch, Need, Outcome, Predictions, Prompt, Sampling, TextReading
 
 
 @runtime_checkable
@@ -48,6 +48,19 @@ class ScoringPrimaryModel(PrimaryModel, Protocol):
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> FloatArray:
         """Return the natural log-probability of each continuation after its prompt, [n]."""
+        ...
+
+
+@runtime_checkable
+class ReadsTexts(PrimaryModel, Protocol):
+    """A primary model that can say what it makes of a text before it answers."""
+
+    def read_texts(self, texts: Sequence[str], *, max_tokens: int) -> Iterator[TextReading]:
+        """Yield what one forward pass over each text shows, in the order of the texts.
+
+        A reading depends on its own text alone. Of a text with more than `max_tokens` tokens, or more than the model's
+        context, the beginning and the end are read as one, each half of the room.
+        """
         ...
 
 
@@ -95,6 +108,26 @@ class FitContext:
     seed: int = 0
     name: str = "metamodel"
     expects_shift: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """What a shorter variant of a metamodel leaves out of its weights.
+
+    Attributes:
+        int8: Whether weights are rounded to whole numbers of 8 bits with a scale.
+        prune_share: Share of the weights other than zero that is set to it, the smallest of each tensor.
+    """
+
+    int8: bool = False
+    prune_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves no weight, or everything."""
+        if not 0 <= self.prune_share < 1:
+            raise ValueError(f"prune_share is {self.prune_share}, must be from 0 to below 1")
+        if not self.int8 and self.prune_share == 0:
+            raise ValueError("int8 is false and prune_share is 0: nothing would be left out, choose at least one")
 
 
 @runtime_checkable
@@ -153,4 +186,23 @@ class Adapts(Protocol):
 
     def adapt(self, labeled: LabeledPrompts, *, context: FitContext) -> Metamodel:
         """Return a metamodel of the new tasks that `labeled` names; what is shared between tasks stays as it is."""
+        ...
+
+
+@runtime_checkable
+class Compresses(Protocol):
+    """A metamodel that can be described in fewer bits."""
+
+    @property
+    def borrowed_bits(self) -> Mapping[str, float]:
+        """Size in bits of each pretrained part that the predictions depend on and `save` does not write, by name."""
+        ...
+
+    @property
+    def coded_bits(self) -> float:
+        """Length of what `save` writes under lossless codes, in bits: the same predictions, in the shortest words."""
+        ...
+
+    def compressed(self, compression: Compression) -> Metamodel:
+        """Return a variant that predicts from what it saves; raises DataError where there is nothing to leave out."""
         ...

@@ -239,6 +239,32 @@ class Failure:
 Outcome: TypeAlias = Generation | Failure
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextReading:
+    """What a primary model made of one text, from one reading of it.
+
+    Shapes: t = tokens read, l = layers with their input (the embeddings) first, h = width of a layer; l and h are 0
+    where the model does not show its states.
+
+    Attributes:
+        token_ids: Tokens read, special tokens included, [t].
+        logprobs: Natural logarithm of the probability of each token but the first, given those before it, [t - 1];
+            empty for no token.
+        entropies: Entropy of the distribution of the token that comes next, after each token, in nats, [t].
+        last_states: State of each layer after the last token, [l, h].
+        mean_states: Mean of each layer's states over the tokens, [l, h].
+        n_left_out: Tokens that were left out between the beginning and the end of a text that is too long; fewer than
+            there are where so long a text was cut before it was tokenized.
+    """
+
+    token_ids: IntArray
+    logprobs: FloatArray
+    entropies: FloatArray
+    last_states: NDArray[np.float32]
+    mean_states: NDArray[np.float32]
+    n_left_out: int = 0
+
+
 def generation_key(*, primary_identity: str, prompt_id: str, sampling: Sampling, sample: int) -> str:
     """Return the key of one generation: the hash of all that determines it.
 

@@ -10,8 +10,11 @@ import sys
 import typer
 
 from metamodel.cli import listings, stages, zoo
+from metamodel.cli.adapt import adapt
 from metamodel.cli.behaviors import behaviors
 from metamodel.cli.imports import import_log
+from metamodel.cli.ladder import compress, ladder
+from metamodel.cli.tune import tune
 from metamodel.cli.verify import verify
 from metamodel.errors import MetamodelError
 
@@ -29,6 +32,10 @@ for command in (
     stages.evaluate,
     stages.report,
     stages.check,
+    tune,
+    adapt,
+    compress,
+    ladder,
     verify,
     behaviors,
     listings.components,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from metamodel.config.search import TunePlan
 from metamodel.engines.plan import EnginePlan
 from metamodel.protocols import Featurizer, PrimaryModel, PromptSource, Trainer
 from metamodel.types import JSONObject, Sampling
@@ -39,13 +40,16 @@ class SplitPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """How figures get their intervals.
+    """What is judged, and how figures get their intervals.
 
     Attributes:
         n_bootstrap: Draws of the bootstrap over prompts.
+        prior_shift: Whether every metamodel is judged once more, under its name and `+prior_shift`, with predictions
+            corrected to the outcome rates that the judged prompts suggest without their labels.
     """
 
     n_bootstrap: int = 1000
+    prior_shift: bool = False
 
     def __post_init__(self) -> None:
         """Refuse too few draws for a 95 % interval."""
@@ -68,10 +72,12 @@ class RunConfig:
         behaviors: Featurizers by behavior name.
         metamodels: Trainers by metamodel name.
         splits: Which prompts train and which judge.
-        evaluation: How figures get their intervals.
+        evaluation: What is judged, and how figures get their intervals.
         logger: Lightning's logger.
         engine: Where collect and featurize run.
-        resolved: The whole config with every default filled in, ready for JSON.
+        resolved: The whole config with every default filled in, ready for JSON; `tune` is no part of it, since a run's
+            artifacts do not depend on it.
+        tune: How metamodels are tuned, where the config says so.
     """
 
     name: str
@@ -88,6 +94,7 @@ class RunConfig:
     logger: Literal["csv", "wandb", "none"]
     engine: EnginePlan
     resolved: JSONObject = field(repr=False)
+    tune: TunePlan | None = None
 
     def specs(self, section: Literal["primaries", "behaviors", "metamodels"]) -> dict[str, JSONObject]:
         """Return the resolved entries of a section by name: kind, name and every field."""

@@ -15,6 +15,7 @@ import yaml
 from metamodel.config.components import build_components, build_plan, to_json
 from metamodel.config.overrides import apply_override
 from metamodel.config.plans import EvaluationPlan, RunConfig, SplitPlan
+from metamodel.config.search import build_tune_plan
 from metamodel.engines.plan import EnginePlan
 from metamodel.errors import ConfigError, nearest_name_hint
 from metamodel.registry import Group
@@ -80,7 +81,7 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
     """
     problems: list[str] = []
     scalar_names = [item.name for item in fields(_Scalars)]
-    known = [*scalar_names, *_SECTIONS]
+    known = [*scalar_names, *_SECTIONS, "tune"]
     problems += [f"{key}: unknown key, {nearest_name_hint(str(key), known)}" for key in raw if key not in known]
     scalars = build_plan(_Scalars, {key: raw[key] for key in scalar_names if key in raw}, "", problems)
     prompts_section = _mapping(raw.get("prompts"), "prompts", problems, required=True)
@@ -95,6 +96,8 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         section: build_plan(plan_type, _mapping(raw.get(section), section, problems), section, problems)
         for section, plan_type in _PLANS.items()
     }
+    tune_section = _mapping(raw.get("tune"), "tune", problems)
+    tune = build_tune_plan(tune_section, listed["metamodels"], problems) if tune_section else None
     if problems or scalars is None or prompt_scalars is None:
         raise ConfigError(problems, source=source)
     directory = scalars.directory or f"runs/{scalars.name}"
@@ -117,6 +120,7 @@ def build_config(raw: Mapping[str, Any], *, source: str = "config") -> RunConfig
         **plans,
         logger=scalars.logger,
         resolved=resolved,
+        tune=tune,
     )
 
 

@@ -98,3 +98,13 @@ class TellsUsage(Protocol):
     def usage_summary(self) -> JSONObject:
         """Return what was used since it was made: tokens, money, requests, retries."""
         ...
+
+
+@runtime_checkable
+class TellsSize(Protocol):
+    """A primary model that can say how long the description of its weights is."""
+
+    @property
+    def weight_bits(self) -> float:
+        """Return the size of the weights in bits, as loaded: nothing compressed."""
+        ...

@@ -17,6 +17,7 @@ from metamodel.types import (
     Outcome,
     Prompt,
     Sampling,
+    TextReading,
     content_hash,
     generation_key,
 )
@@ -197,6 +198,30 @@ class TransformersModel:
             np.full(len(output), np.nan) if item is None else item
             for output, item in zip(outputs, self._score_rows(loaded, rows), strict=True)
         ]
+
+    def read_texts(self, texts: Sequence[str], *, max_tokens: int) -> Iterator[TextReading]:
+        """Yield what one forward pass over each text shows; no states where the model's code does not give them.
+
+        Raises:
+            MetamodelError: If the model cannot be loaded or gives numbers that are not finite.
+        """
+        from metamodel.primaries.loading import quiet_transformers
+        from metamodel.primaries.reading_texts import read_tokens, room_tokens, shortened_text, shortened_tokens
+
+        loaded = self._load()
+        room = room_tokens(
+            max_tokens=max_tokens, context_tokens=loaded.context_tokens, n_vocabulary=loaded.n_vocabulary
+        )
+        for text in texts:
+            tokens = self._encode(loaded, [shortened_text(text, room=room)])[0]
+            with quiet_transformers():
+                reading = read_tokens(loaded.model, shortened_tokens(tokens, room=room))
+            yield reading
+
+    @property
+    def weight_bits(self) -> float:
+        """Size of the loaded weights in bits; those that layers share count once."""
+        return 8.0 * sum(weight.nbytes for weight in self._load().model.parameters())
 
     def _score_rows(self, loaded: LanguageModel, rows: Sequence[ScoredRow]) -> list[FloatArray | None]:
         from metamodel.primaries.loading import quiet_transformers

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from metamodel.types import Failure, FloatArray, Outcome, Prompt, Sampling, generation_key
+from metamodel.types import Failure, FloatArray, Outcome, Prompt, Sampling, TextReading, generation_key
 from metamodel.zoo.catalog import check_name, zoo_folder
 
 if TYPE_CHECKING:
@@ -54,6 +54,15 @@ class ZooModel:
     def token_logprobs(self, prompts: Sequence[str], outputs: Sequence[Sequence[int]]) -> list[FloatArray]:
         """Return the natural log-probability of each token of each output after its prompt, [t] each."""
         return self._delegate.token_logprobs(prompts, outputs)
+
+    def read_texts(self, texts: Sequence[str], *, max_tokens: int) -> Iterator[TextReading]:
+        """Yield what one forward pass over each text shows; the LSTM shows no states."""
+        return self._delegate.read_texts(texts, max_tokens=max_tokens)
+
+    @property
+    def weight_bits(self) -> float:
+        """Size of the loaded weights in bits."""
+        return self._delegate.weight_bits
 
     @property
     def _delegate(self) -> TransformersModel:

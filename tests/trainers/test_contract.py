@@ -22,7 +22,17 @@ Planted = Callable[..., LabeledPrompts]
 
 KINDS = component_names("trainers")
 # Small enough for a test; what is tested here does not depend on how good a metamodel gets.
-QUICK: dict[str, dict[str, object]] = {"bag": {"max_epochs": 3, "n_buckets": 2048}}
+QUICK: dict[str, dict[str, object]] = {
+    "bag": {"max_epochs": 3, "n_buckets": 2048},
+    "static": {"max_epochs": 3},
+    "calibrated": {"n_folds": 2},
+    "surface": {"C_grid": (0.01,), "rounds": (5, 10)},
+    "encoder": {"max_tokens": 64, "overlap_tokens": 16, "max_windows": 2, "C_grid": (0.01,)},
+    "stack": {"members": ("prompt_length", "tfidf_logistic"), "n_folds": 2, "penalties": (10.0, 100.0)},
+    "reader": {"layers": (3,), "max_tokens": 64, "C_grid": (0.01,)},
+    # No judge to be trusted, but one that works offline: whatever it writes must do no harm.
+    "demands": {"judge": {"kind": "zoo", "model": "gpt2"}, "rubrics": ("How hard?",), "head": "linear"},
+}
 STRANGE = [
     "",
     " \t\n",
@@ -96,10 +106,10 @@ def test_save_and_load(kind: str, fitted: dict[str, Metamodel], planted: Planted
     domains = [*prompts.domains, *("new" for _ in STRANGE)]
     assert_same(loaded.predict(texts, domains=domains), fitted[kind].predict(texts, domains=domains))
     assert loaded.description_bits == fitted[kind].description_bits > 0
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = _files(tmp_path)
     assert {"spec.json", "weights.safetensors", "calibration.json", "README.md"} <= set(before)
     loaded.save(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert _files(tmp_path) == before
     assert json.loads(before["spec.json"])["training"]["seed"] == 3
     assert b"120 prompts" in before["README.md"]
 
@@ -193,6 +203,11 @@ def test_import_is_light() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file, those of the members of a composed metamodel too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _edit_json(name: str, change: Callable[[dict[str, object]], object]) -> Callable[[Path], object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
 from trainers.inputs import hashing
@@ -39,9 +39,9 @@ def plain_counts(text: str, chosen: NGramScheme) -> Counter[tuple[object, ...]]:
 
 def rows(texts: list[str], chosen: NGramScheme) -> list[dict[int, int]]:
     """Return bucket to count of each text."""
-    offsets, buckets, counts = count_ngrams(texts, chosen)
     return [
         dict(zip(buckets[start:end].tolist(), counts[start:end].tolist(), strict=True))
+        for offsets, buckets, counts in count_ngrams(texts, chosen)
         for start, end in itertools.pairwise(offsets)
     ]
 
@@ -58,10 +58,10 @@ def test_counts_match_a_plain_loop() -> None:
 
 
 def test_texts_do_not_touch_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text's buckets are the same alone, in a batch and when a batch is cut into chunks."""
+    """A text's buckets are the same alone, in a batch and when a batch is cut into pieces."""
     together = rows(TEXTS, scheme())
     assert [rows([text], scheme())[0] for text in TEXTS] == together
-    monkeypatch.setattr(hashing, "_CHUNK_CODE_POINTS", 15)
+    monkeypatch.setattr(hashing, "_PIECE_CODE_POINTS", 15)
     assert rows(TEXTS, scheme()) == together
 
 
@@ -74,7 +74,8 @@ def test_hashes_never_change() -> None:
 def test_buckets_are_used_evenly() -> None:
     """Hashes spread: 20,000 different words fill 64 buckets about evenly."""
     chosen = NGramScheme(n_buckets=64, word_ngrams=(1,), character_ngrams=(), max_characters=10**6)
-    _, buckets, counts = count_ngrams([" ".join(str(number) for number in range(20_000))], chosen)
+    (piece,) = count_ngrams([" ".join(str(number) for number in range(20_000))], chosen)
+    _, buckets, counts = piece
     expected = 20_002 / 64
     assert len(buckets) == 64
     assert float(((counts - expected) ** 2 / expected).sum()) < 130  # chi-square of 63 degrees: 1 in a million
@@ -86,11 +87,39 @@ def test_long_texts_keep_both_ends() -> None:
     assert rows(["abcde" + "x" * 500 + "vwxyz"], short) == rows(["abcdevwxyz"], short)
 
 
+def test_ngrams_longer_than_texts() -> None:
+    """Texts shorter than an n-gram have none of it, and take none from the texts beside them."""
+    chosen = scheme(word_ngrams=(1, 7), character_ngrams=(64,))
+    texts = ["ab", "", "c" * 62, "", "d e f g h i"]
+    assert rows(texts, chosen) == [rows([text], chosen)[0] for text in texts]
+    assert [sum(row.values()) for row in rows(texts, chosen)] == [3, 2, 3 + 1, 2, 8 + 2]
+
+
+def test_more_texts_than_a_piece_holds() -> None:
+    """With 2^24 buckets a piece holds 255 texts, and those after them are counted the same."""
+    assert rows(["a b"] * 300, scheme()) == rows(["a b"], scheme()) * 300
+
+
+def test_pieces_come_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are read as their counts are asked for, so that nobody needs to hold all of them."""
+    monkeypatch.setattr(hashing, "_PIECE_CODE_POINTS", 10)
+    read = 0
+
+    class Texts(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            nonlocal read
+            for text in super().__iter__():
+                read += 1
+                yield text
+
+    pieces = count_ngrams(Texts(["abcdefgh"] * 50), scheme())
+    next(pieces)
+    assert read == 1
+
+
 def test_no_text() -> None:
-    """No text gives empty arrays of the right type."""
-    offsets, buckets, counts = count_ngrams([], scheme())
-    assert offsets.tolist() == [0]
-    assert buckets.dtype == counts.dtype == np.int64
+    """No text gives no piece."""
+    assert list(count_ngrams([], scheme())) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A trained metamodel on disk: spec.json, weights.safetensors, calibration.json, other JSON documents, README.md.
 
+One that is made of others keeps each in a folder of its own below members/.
+
 Nothing is pickled. A folder may come from anyone, so whatever is read from it is checked before it is used.
 """
 
@@ -22,10 +24,12 @@ from numpy.typing import NDArray
 
 from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelSpace, label_space_to_dict
-from metamodel.protocols import FitContext
+from metamodel.protocols import Compression, FitContext, Metamodel
 from metamodel.types import FloatArray, Predictions
 from trainers.artifacts.card import card_text
-from trainers.fitting.calibration import Calibration
+from trainers.artifacts.compression_codes import text_bits
+from trainers.artifacts.compression_packing import PackedWeights, coded_tensor_bits, stored_tensors
+from trainers.fitting.calibration import AnyCalibration
 from trainers.heads.outcomes import outcome_shares, smoothed_prior
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
@@ -38,6 +42,7 @@ SPEC_FILE, WEIGHTS_FILE, CALIBRATION_FILE, CARD_FILE = (
     "calibration.json",
     "README.md",
 )
+MEMBERS_FOLDER = "members"
 _PACKAGES = ("metamodel", "lightning", "numpy", "safetensors", "scikit-learn", "scipy", "torch")
 
 
@@ -99,7 +104,8 @@ class Artifact:
         calibrations: Calibration of each behavior.
         documents: Further JSON, each in a file of its own, by the file's stem.
         borrowed_bits: Size in bits of each pretrained part that the predictions depend on and the folder does not hold,
-            by its name and content hash.
+            by its name and content hash. What the members borrow is added to it.
+        members: Metamodels that this one is made of.
         created_utc: When it was fitted, ISO 8601.
         packages: Versions of the packages that fitted it.
     """
@@ -109,11 +115,19 @@ class Artifact:
     spaces: Mapping[str, LabelSpace]
     facts: TrainingFacts
     weights: Mapping[str, Tensor]
-    calibrations: Mapping[str, Calibration]
+    calibrations: Mapping[str, AnyCalibration]
     documents: Mapping[str, JSON] = field(default_factory=dict)
     borrowed_bits: Mapping[str, float] = field(default_factory=dict)
+    members: tuple[Metamodel, ...] = ()
     created_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     packages: Mapping[str, str] = field(default_factory=installed_versions)
+
+    def __post_init__(self) -> None:
+        """Take in what the members borrow; a part that several borrow has one name and counts once."""
+        borrowed = {**self.borrowed_bits}
+        for member in self.members:
+            borrowed |= borrowed_bits_of(member)
+        object.__setattr__(self, "borrowed_bits", borrowed)
 
     @cached_property
     def priors(self) -> dict[str, FloatArray]:
@@ -174,11 +188,30 @@ class Artifact:
         The tensors' own bytes (weights are stored as 32-bit floats, indices as 32-bit integers, the few priors and
         scales as 64-bit floats) and the JSON text of fields, label spaces, calibration and further documents.
         Versions, dates, the card and file headers are left out. No entropy coding: an upper bound. What is borrowed
-        from a pretrained model is not counted here: `borrowed_bits` says how long that is.
+        from a pretrained model is not counted here: `borrowed_bits` says how long that is. Members are counted. Of a
+        compressed artifact it is `coded_bits`.
         """
         n_bytes = sum(tensor.nbytes for tensor in self.weights.values())
+        is_packed = isinstance(self.weights, PackedWeights)
+        own_bits = self._own_coded_bits if is_packed else 8.0 * (n_bytes + sum(map(len, self._described_texts)))
+        return own_bits + sum(member.description_bits for member in self.members)
+
+    @property
+    def coded_bits(self) -> float:
+        """Bits of the same under lossless codes, see `trainers.artifacts.compression_codes`; members are counted."""
+        lengths = [one.coded_bits if isinstance(one, StoredMetamodel) else one.description_bits for one in self.members]
+        return self._own_coded_bits + sum(lengths)
+
+    @property
+    def _own_coded_bits(self) -> float:
+        weights = self.weights
+        tensor_bits = weights.coded_bits if isinstance(weights, PackedWeights) else coded_tensor_bits(weights)
+        return tensor_bits + text_bits(self._described_texts)
+
+    @property
+    def _described_texts(self) -> list[str]:
         texts = [dict(self.fields), self.space_descriptions, self.calibration_descriptions, *self.documents.values()]
-        return 8.0 * (n_bytes + sum(len(json.dumps(text)) for text in texts))
+        return [json.dumps(text) for text in texts]
 
     @property
     def space_descriptions(self) -> dict[str, dict[str, object]]:
@@ -186,7 +219,7 @@ class Artifact:
         return {name: label_space_to_dict(space) for name, space in self.spaces.items()}
 
     @property
-    def calibration_descriptions(self) -> dict[str, dict[str, float]]:
+    def calibration_descriptions(self) -> dict[str, dict[str, object]]:
         """JSON-ready calibrations."""
         return {name: asdict(calibration) for name, calibration in self.calibrations.items()}
 
@@ -195,11 +228,17 @@ class Artifact:
         from safetensors.numpy import save_file
 
         (folder / SPEC_FILE).unlink(missing_ok=True)
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in self.weights.items()}, folder / WEIGHTS_FILE)
+        tensors = stored_tensors(self.weights)
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, folder / WEIGHTS_FILE)
         for stem, document in self.documents.items():
             _write_json(folder / f"{stem}.json", document)
         _write_json(folder / CALIBRATION_FILE, {"behaviors": self.calibration_descriptions})
-        card = card_text(self.kind, asdict(self.facts), {n: s.outcomes for n, s in self.spaces.items()})
+        for position, member in enumerate(self.members):
+            place = folder / MEMBERS_FOLDER / str(position)
+            place.mkdir(parents=True, exist_ok=True)
+            member.save(place)
+        outcomes = {name: space.outcomes for name, space in self.spaces.items()}
+        card = card_text(self.kind, asdict(self.facts), outcomes, n_members=len(self.members))
         (folder / CARD_FILE).write_text(card, encoding="utf-8", errors="backslashreplace")
         _write_json(folder / SPEC_FILE, self._spec())
 
@@ -212,6 +251,7 @@ class Artifact:
             "training": asdict(self.facts),
             "documents": sorted(self.documents),
             "borrowed_bits": dict(self.borrowed_bits),
+            "n_members": len(self.members),
             "created_utc": self.created_utc,
             "packages": dict(self.packages),
         }
@@ -234,6 +274,22 @@ class StoredMetamodel(ABC):
         """Length of what `save` writes that the predictions depend on, see `Artifact.description_bits`."""
         return self.artifact.description_bits
 
+    @property
+    def borrowed_bits(self) -> Mapping[str, float]:
+        """Size in bits of each pretrained part that is not saved with it, by name."""
+        return self.artifact.borrowed_bits
+
+    @property
+    def coded_bits(self) -> float:
+        """The same length under lossless codes, see `Artifact.coded_bits`."""
+        return self.artifact.coded_bits
+
+    def compressed(self, compression: Compression) -> Metamodel:
+        """Return a variant with shorter weights, see `trainers.artifacts.compression`."""
+        from trainers.artifacts.compression import compressed_metamodel
+
+        return compressed_metamodel(self.artifact, compression)
+
     def save(self, folder: Path) -> None:
         """Write the artifact into an existing folder."""
         self.artifact.save(folder)
@@ -246,6 +302,11 @@ class StoredMetamodel(ABC):
         """Apply each behavior's calibration."""
         calibrations = self.artifact.calibrations
         return {name: calibrations[name].apply(values, self.priors[name]) for name, values in predictions.items()}
+
+
+def borrowed_bits_of(metamodel: Metamodel) -> dict[str, float]:
+    """Return what a metamodel borrows; nothing is known of one that a third party keeps in another way."""
+    return dict(metamodel.artifact.borrowed_bits) if isinstance(metamodel, StoredMetamodel) else {}
 
 
 def prior_tensors(train: LabeledPrompts) -> dict[str, Tensor]:

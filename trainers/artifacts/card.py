@@ -7,7 +7,7 @@ from typing import Any
 
 _TEMPLATE = """# {name}
 
-A metamodel of kind `{kind}`: it predicts what a language model will do from its prompt alone.
+A metamodel of kind `{kind}`: it predicts what a language model will do from its prompt alone.{members}
 
 Trained on {n_prompts} prompts with seed {seed}; {n_validation_prompts} further prompts of training domains were used
 for early stopping and calibration.
@@ -24,13 +24,14 @@ Load it with the trainer of this kind: `load(folder)`; then `predict(texts)` giv
 """
 
 
-def card_text(kind: str, facts: Mapping[str, Any], outcomes: Mapping[str, Sequence[str]]) -> str:
+def card_text(kind: str, facts: Mapping[str, Any], outcomes: Mapping[str, Sequence[str]], *, n_members: int = 0) -> str:
     """Return a short card in Markdown.
 
     Args:
         kind: The trainer's registered name.
         facts: `TrainingFacts` as a dictionary.
         outcomes: Outcome names of each behavior.
+        n_members: Metamodels that it is made of.
     """
     behaviors = [
         f"| {_cell(name)} | {_outcomes(names)} | {_labeled(facts['n_labeled'][name])} |"
@@ -40,12 +41,17 @@ def card_text(kind: str, facts: Mapping[str, Any], outcomes: Mapping[str, Sequen
     return _TEMPLATE.format(
         name=_cell(facts["name"]),
         kind=kind,
+        members=_members(n_members),
         n_prompts=facts["n_prompts"],
         n_validation_prompts=facts["n_validation_prompts"],
         seed=facts["seed"],
         behaviors="\n".join(behaviors),
         domains="\n".join(domains),
     )
+
+
+def _members(count: int) -> str:
+    return f"\n\nIt is made of {count} others, each with a card of its own below `members/`." if count else ""
 
 
 def _labeled(count: int) -> str:

@@ -5,14 +5,12 @@ All that is wrong raises DataError.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-from metamodel.errors import DataError
+from metamodel.errors import ConfigError, DataError
 from metamodel.labels import LabelSpace, label_space_from_dict
 from trainers.artifacts.artifact import (
     CALIBRATION_FILE,
@@ -24,29 +22,34 @@ from trainers.artifacts.artifact import (
     Tensor,
     TrainingFacts,
 )
-from trainers.fitting.calibration import Calibration
+from trainers.artifacts.calibration_reading import read_calibrations
+from trainers.artifacts.checks import counts, is_finite, mapping, read_json, sizes, text, versions, whole
+from trainers.artifacts.compression_packing import unpacked
+from trainers.artifacts.members import read_members
 
-MOST_JSON_BYTES = 2**28
 MOST_WEIGHTS_BYTES = 2**33
 MOST_OUTCOMES = 100_000
+# Metadata of a field that holds specs of other components.
+HOLDS_SPECS = "holds_specs"
 _DTYPES = ("float32", "float64", "int32", "int64")
 
 
 _Component = TypeVar("_Component")
 
 
-def read_artifact(folder: Path, *, kind: str) -> Artifact:
+def read_artifact(folder: Path, *, kind: str, has_members: bool = False) -> Artifact:
     """Return the artifact in a folder; the tensors' shapes are left to whoever uses them.
 
     Args:
         folder: As `Artifact.save` wrote it.
         kind: The trainer's registered name, which the spec must repeat.
+        has_members: Whether it may be made of others, which are then read too.
 
     Raises:
         DataError: A file is missing, too large or not what the schema says.
     """
     spec_path = folder / SPEC_FILE
-    spec = _mapping(_read_json(spec_path), spec_path)
+    spec = mapping(read_json(spec_path), spec_path)
     if spec.get("schema_version") != SCHEMA_VERSION:
         raise DataError(
             f"{spec_path}: schema_version is {spec.get('schema_version')!r}, this version of metamodel reads "
@@ -57,15 +60,16 @@ def read_artifact(folder: Path, *, kind: str) -> Artifact:
     spaces = _spaces(spec.get("behaviors"), spec_path)
     return Artifact(
         kind=kind,
-        fields=_mapping(spec.get("fields"), spec_path, "fields"),
+        fields=mapping(spec.get("fields"), spec_path, "fields"),
         spaces=spaces,
         facts=_facts(spec.get("training"), spaces, spec_path),
         weights=_read_weights(folder / WEIGHTS_FILE),
-        calibrations=_calibrations(folder / CALIBRATION_FILE, spaces),
-        documents={stem: _read_json(folder / f"{stem}.json") for stem in _stems(spec.get("documents"), spec_path)},
-        borrowed_bits=_sizes(spec.get("borrowed_bits"), spec_path, "borrowed_bits"),
-        created_utc=_text(spec.get("created_utc"), spec_path, "created_utc"),
-        packages=_versions(spec.get("packages"), spec_path),
+        calibrations=read_calibrations(folder / CALIBRATION_FILE, spaces),
+        documents={stem: read_json(folder / f"{stem}.json") for stem in _stems(spec.get("documents"), spec_path)},
+        borrowed_bits=sizes(spec.get("borrowed_bits"), spec_path, "borrowed_bits"),
+        members=read_members(folder, spec.get("n_members", 0), spaces) if has_members else (),
+        created_utc=text(spec.get("created_utc"), spec_path, "created_utc"),
+        packages=versions(spec.get("packages"), spec_path),
     )
 
 
@@ -80,12 +84,24 @@ def component_from_fields(component: type[_Component], values: Mapping[str, JSON
         raise DataError(f"{SPEC_FILE}: fields are {sorted(values)}, must be {sorted(known)}: train again")
     accepted: dict[str, object] = {}
     for name, item in known.items():
+        if item.metadata.get(HOLDS_SPECS):
+            accepted[name] = _specs(values[name], name)
+            continue
         default = item.default if item.default is not MISSING else None
         accepted[name] = _like(default, values[name], name)
     try:
         return component(**accepted)
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         raise DataError(f"{SPEC_FILE}: {error}: train again") from error
+
+
+def _specs(value: JSON, name: str) -> object:
+    """Return the spec, or the list of specs, of other components; whoever builds them checks the rest."""
+    if isinstance(value, list) and all(isinstance(item, (str, dict)) for item in value):
+        return tuple(value)
+    if isinstance(value, (str, dict)):
+        return value
+    raise DataError(f"{SPEC_FILE}: field {name} is {value!r}, must hold a kind or a mapping with one: train again")
 
 
 def _like(default: object, value: JSON, name: str) -> object:
@@ -100,41 +116,14 @@ def _like(default: object, value: JSON, name: str) -> object:
     raise DataError(f"{SPEC_FILE}: field {name} is {value!r}, must be like {default!r}: train again")
 
 
-def _read_json(path: Path) -> JSON:
-    try:
-        if path.stat().st_size > MOST_JSON_BYTES:
-            raise DataError(f"{path}: has {path.stat().st_size} bytes, at most {MOST_JSON_BYTES} are read")
-        content: JSON = json.loads(
-            path.read_text(encoding="utf-8"), parse_constant=_refuse_constant, parse_int=_small_int
-        )
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror or error}): train again or name another folder"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is not JSON ({error}): train again") from error
-    return content
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _small_int(digits: str) -> int:
-    """Return a whole number that fits 64 bits, as every number that is ever written does."""
-    if len(digits) > 18:  # noqa: PLR2004 - 10^18 is below 2^63
-        raise ValueError(f"a whole number has {len(digits)} digits, at most 18 are read")
-    return int(digits)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         if path.stat().st_size > MOST_WEIGHTS_BYTES:
             raise DataError(f"{path}: has {path.stat().st_size} bytes, at most {MOST_WEIGHTS_BYTES} are read")
-        weights: dict[str, Tensor] = load_file(path)
+        weights: Mapping[str, Tensor] = unpacked(load_file(path))
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror or error}): train again or name another folder"
@@ -149,10 +138,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _spaces(value: JSON, path: Path) -> dict[str, LabelSpace]:
-    descriptions = _mapping(value, path, "behaviors")
+    descriptions = mapping(value, path, "behaviors")
     if not descriptions:
         raise DataError(f"{path}: behaviors is empty, must name at least one: train again")
-    return {name: _space(_mapping(item, path, f"behaviors.{name}"), path) for name, item in descriptions.items()}
+    return {name: _space(mapping(item, path, f"behaviors.{name}"), path) for name, item in descriptions.items()}
 
 
 def _space(description: Mapping[str, JSON], path: Path) -> LabelSpace:
@@ -162,8 +151,8 @@ def _space(description: Mapping[str, JSON], path: Path) -> LabelSpace:
             isinstance(v, list) and 1 <= len(v) <= MOST_OUTCOMES and all(isinstance(i, str) for i in v)
         ),
         "edges": _is_rising,
-        "low": _is_finite,
-        "high": _is_finite,
+        "low": is_finite,
+        "high": is_finite,
         "n_bins": lambda v: type(v) is int and 1 <= v <= MOST_OUTCOMES,
         "kind": lambda v: isinstance(v, str),
     }
@@ -182,43 +171,22 @@ def _is_rising(value: JSON) -> bool:
     return all(low < high for low, high in zip([0, *value], value, strict=False))
 
 
-def _is_finite(value: JSON) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _facts(value: JSON, spaces: Mapping[str, LabelSpace], path: Path) -> TrainingFacts:
-    facts = _mapping(value, path, "training")
+    facts = mapping(value, path, "training")
     wanted = {item.name for item in fields(TrainingFacts)}
     if set(facts) != wanted:
         raise DataError(f"{path}: training has {sorted(facts)}, must have {sorted(wanted)}: train again")
-    n_labeled = _counts(facts["n_labeled"], path, "training.n_labeled")
+    n_labeled = counts(facts["n_labeled"], path, "training.n_labeled")
     if set(n_labeled) != set(spaces):
         raise DataError(f"{path}: training.n_labeled must count the labels of {sorted(spaces)}: train again")
     return TrainingFacts(
-        name=_text(facts["name"], path, "training.name"),
-        seed=_whole(facts["seed"], path, "training.seed"),
-        n_prompts=_whole(facts["n_prompts"], path, "training.n_prompts"),
-        n_validation_prompts=_whole(facts["n_validation_prompts"], path, "training.n_validation_prompts"),
-        domains=_counts(facts["domains"], path, "training.domains"),
+        name=text(facts["name"], path, "training.name"),
+        seed=whole(facts["seed"], path, "training.seed"),
+        n_prompts=whole(facts["n_prompts"], path, "training.n_prompts"),
+        n_validation_prompts=whole(facts["n_validation_prompts"], path, "training.n_validation_prompts"),
+        domains=counts(facts["domains"], path, "training.domains"),
         n_labeled=n_labeled,
     )
-
-
-def _calibrations(path: Path, spaces: Mapping[str, LabelSpace]) -> dict[str, Calibration]:
-    behaviors = _mapping(_mapping(_read_json(path), path).get("behaviors"), path, "behaviors")
-    if set(behaviors) != set(spaces):
-        raise DataError(f"{path}: calibrates {sorted(behaviors)}, must calibrate {sorted(spaces)}: train again")
-    calibrations = {}
-    for name in spaces:
-        values = _mapping(behaviors[name], path, name)
-        temperature, shrinkage = values.get("temperature"), values.get("shrinkage")
-        if len(values) != 2 or not isinstance(temperature, float) or not isinstance(shrinkage, float):  # noqa: PLR2004 - temperature and shrinkage
-            raise DataError(f"{path}: {name} must have the numbers temperature and shrinkage alone: train again")
-        try:
-            calibrations[name] = Calibration(temperature=temperature, shrinkage=shrinkage)
-        except ValueError as error:
-            raise DataError(f"{path}: {name}: {error}: train again") from error
-    return calibrations
 
 
 def _stems(value: JSON, path: Path) -> list[str]:
@@ -226,40 +194,3 @@ def _stems(value: JSON, path: Path) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item.isidentifier() for item in value):
         raise DataError(f"{path}: documents is {value!r}, must be a list of plain names: train again")
     return [str(item) for item in value]
-
-
-def _mapping(value: JSON, path: Path, key: str = "content") -> Mapping[str, JSON]:
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: {key} is {type(value).__name__}, must be an object: train again")
-    return value
-
-
-def _versions(value: JSON, path: Path) -> dict[str, str]:
-    return {
-        name: _text(version, path, f"packages.{name}") for name, version in _mapping(value, path, "packages").items()
-    }
-
-
-def _counts(value: JSON, path: Path, key: str) -> dict[str, int]:
-    return {name: _whole(count, path, f"{key}.{name}") for name, count in _mapping(value, path, key).items()}
-
-
-def _sizes(value: JSON, path: Path, key: str) -> dict[str, float]:
-    sizes = {}
-    for name, size in _mapping(value, path, key).items():
-        if not _is_finite(size) or float(size) < 0:  # type: ignore[arg-type] # a number, as checked
-            raise DataError(f"{path}: {key}.{name} is {size!r}, must be a number of 0 or more: train again")
-        sizes[name] = float(size)  # type: ignore[arg-type] # a number, as checked
-    return sizes
-
-
-def _text(value: JSON, path: Path, key: str) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"{path}: {key} is {value!r}, must be text: train again")
-    return value
-
-
-def _whole(value: JSON, path: Path, key: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise DataError(f"{path}: {key} is {value!r}, must be a whole number: train again")
-    return value

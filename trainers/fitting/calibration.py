@@ -1,4 +1,4 @@
-"""After training: a temperature and a shrinkage toward the training prior, fitted on validation prompts.
+"""After training: a temperature or a curve, and a shrinkage toward the training prior, fitted on validation prompts.
 
 Shapes: n = prompts, m = prompts with at least one label, c = outcomes.
 """
@@ -6,20 +6,25 @@ Shapes: n = prompts, m = prompts with at least one label, c = outcomes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args, overload
 
 import numpy as np
 
 from metamodel.labels import LabeledPrompts
-from metamodel.types import FloatArray, Predictions
+from metamodel.types import FloatArray, IntArray, Predictions
+from trainers.fitting.calibration_curves import CurveCalibration, fit_curve_calibration
 from trainers.heads.outcomes import cross_entropy_bits, kept_inside, outcome_shares, softmax
+
+# One list, and not a union with CurveMethod, so that a config error lists all that is allowed.
+CalibrationMethod: TypeAlias = Literal["temperature", "none", "isotonic", "beta", "venn_abers"]
 
 LOWEST_TEMPERATURE = 0.125
 HIGHEST_TEMPERATURE = 16.0
 # What leaving the identity must gain over all validation prompts together: a handful of prompts cannot move it far.
 PENALTY_BITS = 2.0
-# Two numbers need no more prompts than these; the rest would only cost time.
+# A few numbers need no more prompts than these; the rest would only cost time.
 MOST_PROMPTS = 20_000
 
 
@@ -59,8 +64,69 @@ class Calibration:
         return kept_inside((1 - self.shrinkage) * tempered + self.shrinkage * prior)
 
 
-def fit_calibration(probabilities: FloatArray, prior: FloatArray, shares: FloatArray) -> Calibration:
-    """Return the calibration with the fewest validation bits, or the identity where there is no validation prompt.
+AnyCalibration: TypeAlias = Calibration | CurveCalibration
+
+
+@overload
+def fit_calibration(
+    probabilities: FloatArray,
+    prior: FloatArray,
+    shares: FloatArray,
+    *,
+    method: Literal["temperature", "none"] = "temperature",
+    domains: Sequence[str] | None = None,
+) -> Calibration: ...
+
+
+@overload
+def fit_calibration(
+    probabilities: FloatArray,
+    prior: FloatArray,
+    shares: FloatArray,
+    *,
+    method: CalibrationMethod,
+    domains: Sequence[str] | None = None,
+) -> AnyCalibration: ...
+
+
+def fit_calibration(
+    probabilities: FloatArray,
+    prior: FloatArray,
+    shares: FloatArray,
+    *,
+    method: CalibrationMethod = "temperature",
+    domains: Sequence[str] | None = None,
+) -> AnyCalibration:
+    """Return the calibration of a method, or the identity where there is no validation prompt.
+
+    Args:
+        probabilities: Uncalibrated predictions for the labeled validation prompts, [m, c].
+        prior: The training prior, [c], or that of each prompt's own fit, [m, c]; without zeros.
+        shares: Their outcome shares, [m, c].
+        method: "none" is the identity.
+        domains: Domain of each prompt, m of them: a curve's shrinkage is then judged on left-out domains.
+
+    Raises:
+        MetamodelError: The method needs a package that is not installed.
+    """
+    if method == "none" or not len(shares):
+        return Calibration()
+    if method == "temperature":
+        return fit_temperature(probabilities, prior, shares)
+    groups = np.unique(np.asarray(domains), return_inverse=True)[1] if domains is not None else None
+    kept = _spread(len(shares))
+    return fit_curve_calibration(
+        probabilities[kept],
+        prior[kept] if prior.ndim > 1 else prior,
+        shares[kept],
+        method=method,
+        penalty_bits=PENALTY_BITS,
+        groups=groups[kept] if groups is not None else None,
+    )
+
+
+def fit_temperature(probabilities: FloatArray, prior: FloatArray, shares: FloatArray) -> Calibration:
+    """Return the temperature and shrinkage with the fewest validation bits; the identity without validation prompts.
 
     Minimizes m * cross-entropy in bits + PENALTY_BITS * (log2(temperature)^2 + shrinkage). The penalty is ours.
 
@@ -73,7 +139,7 @@ def fit_calibration(probabilities: FloatArray, prior: FloatArray, shares: FloatA
 
     if not len(shares):
         return Calibration()
-    kept = np.unique(np.linspace(0, len(shares) - 1, min(len(shares), MOST_PROMPTS)).astype(np.int64))
+    kept = _spread(len(shares))
     weight = len(shares) / len(kept)
     log_inside, kept_shares = np.log(kept_inside(probabilities[kept])), shares[kept]
     kept_prior = prior[kept] if prior.ndim > 1 else prior
@@ -95,23 +161,45 @@ def fit_calibration(probabilities: FloatArray, prior: FloatArray, shares: FloatA
 
 
 def fit_calibrations(
-    predictions: Predictions, priors: Mapping[str, FloatArray], validation: LabeledPrompts
-) -> dict[str, Calibration]:
+    predictions: Predictions,
+    priors: Mapping[str, FloatArray],
+    validation: LabeledPrompts,
+    *,
+    method: CalibrationMethod = "temperature",
+) -> dict[str, AnyCalibration]:
     """Return one calibration a behavior; the identity for one that validation has no label of.
 
     Args:
         predictions: Uncalibrated predictions for all validation prompts, [n, c] a behavior.
         priors: Training priors, [c] a behavior.
         validation: Prompts of training domains that were not fitted on.
+        method: "none" is the identity.
     """
-    calibrations = {}
+    calibrations: dict[str, AnyCalibration] = {}
     for name, probabilities in predictions.items():
         if name not in validation.labels:
             calibrations[name] = Calibration()
             continue
         rows, shares = outcome_shares(validation.labels[name])
-        calibrations[name] = fit_calibration(probabilities[rows], priors[name], shares)
+        domains = [validation.domains[row] for row in rows]
+        calibrations[name] = fit_calibration(probabilities[rows], priors[name], shares, method=method, domains=domains)
     return calibrations
+
+
+def require_method(name: str, method: CalibrationMethod) -> None:
+    """Refuse a field that names no calibration method.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    known = get_args(CalibrationMethod)
+    if method not in known:
+        raise ValueError(f"{name} is {method!r}, must be one of {', '.join(known)}")
+
+
+def _spread(m: int) -> IntArray:
+    """Return MOST_PROMPTS of m row numbers, evenly spread; all where there are fewer."""
+    return np.unique(np.linspace(0, m - 1, min(m, MOST_PROMPTS)).astype(np.int64))
 
 
 def _bits_and_gradient(

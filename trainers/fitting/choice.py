@@ -18,6 +18,20 @@ from trainers.heads.outcomes import cross_entropy_bits, kept_inside, smoothed_pr
 FitAndPredict: TypeAlias = Callable[[IntArray, IntArray], Sequence[FloatArray]]
 
 
+class OutOfFold(NamedTuple):
+    """What every candidate predicted where it was not fitted.
+
+    Attributes:
+        judged: Rows that were judged, rising, [m'].
+        candidates: Predictions of each candidate for these rows, [m', c] each.
+        priors: Prior of the fits that predicted them, [m', c].
+    """
+
+    judged: IntArray
+    candidates: list[FloatArray]
+    priors: FloatArray
+
+
 class Choice(NamedTuple):
     """What the folds say.
 
@@ -36,6 +50,29 @@ class Choice(NamedTuple):
     priors: FloatArray
 
 
+def predict_out_of_fold(
+    fit_and_predict: FitAndPredict, shares: FloatArray, folds: Sequence[DomainFold]
+) -> OutOfFold | None:
+    """Fit every candidate without each fold in turn and predict the fold.
+
+    Args:
+        fit_and_predict: Fits all candidates on some rows and predicts others.
+        shares: Outcome shares of all labeled prompts, [m, c].
+        folds: Folds over these m rows.
+
+    Returns:
+        The predictions; None where there is no fold.
+    """
+    if not folds:
+        return None
+    parts = [fit_and_predict(fold.fit, fold.judge) for fold in folds]
+    judged = np.concatenate([fold.judge for fold in folds])
+    priors = np.concatenate([np.tile(smoothed_prior(shares[f.fit]), (len(f.judge), 1)) for f in folds])
+    order = np.argsort(judged, kind="stable")
+    candidates = [np.concatenate(of_folds)[order] for of_folds in zip(*parts, strict=True)]
+    return OutOfFold(judged=judged[order], candidates=candidates, priors=priors[order])
+
+
 def choose_out_of_fold(
     fit_and_predict: FitAndPredict, shares: FloatArray, folds: Sequence[DomainFold]
 ) -> Choice | None:
@@ -49,19 +86,15 @@ def choose_out_of_fold(
     Returns:
         The choice; None where there is no fold.
     """
-    if not folds:
+    predicted = predict_out_of_fold(fit_and_predict, shares, folds)
+    if predicted is None:
         return None
-    parts = [fit_and_predict(fold.fit, fold.judge) for fold in folds]
-    judged = np.concatenate([fold.judge for fold in folds])
-    priors = np.concatenate([np.tile(smoothed_prior(shares[f.fit]), (len(f.judge), 1)) for f in folds])
-    order = np.argsort(judged, kind="stable")
-    candidates = [np.concatenate(of_folds)[order] for of_folds in zip(*parts, strict=True)]
-    bits = [cross_entropy_bits(shares[judged[order]], kept_inside(one)) for one in candidates]
+    bits = [cross_entropy_bits(shares[predicted.judged], kept_inside(one)) for one in predicted.candidates]
     position = int(np.argmin(bits))
     return Choice(
         position=position,
         bits=bits,
-        judged=judged[order],
-        predictions=candidates[position],
-        priors=priors[order],
+        judged=predicted.judged,
+        predictions=predicted.candidates[position],
+        priors=predicted.priors,
     )

@@ -13,14 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
 from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext
-from metamodel.types import FloatArray, IntArray, Predictions
+from metamodel.types import FloatArray, Predictions
 from trainers.artifacts.artifact import (
     JSON,
     Artifact,
@@ -31,15 +31,14 @@ from trainers.artifacts.artifact import (
     prior_tensors,
 )
 from trainers.artifacts.reading import component_from_fields, read_artifact
-from trainers.fitting.calibration import Calibration, fit_calibration
-from trainers.fitting.choice import choose_out_of_fold
-from trainers.fitting.domain_folds import domain_folds
-from trainers.heads.family import Head, HeadFamily, LinearFamily
+from trainers.fitting.head_choice import AND, HeadOptions, fit_head
+from trainers.heads.family import AverageHead, Head, HeadFamily, LinearFamily
 from trainers.heads.logistic import require_positive
 from trainers.heads.outcomes import outcome_shares, require_prompts, smoothed_prior
+from trainers.heads.trees import TreeFamily
 from trainers.inputs.dense import DenseInputs, Standardizer, computed
 
-HeadName = Literal["linear"]
+HeadName = Literal["linear", "trees", "best"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +46,22 @@ class DenseTrainer(ABC):
     """What trainers on dense inputs have in common.
 
     Attributes:
-        head: Kind of head.
+        head: Kind of head; `best` tries both and their mean, and keeps what costs the fewest bits on left-out domains.
         C_grid: Inverse penalties tried for the linear head.
+        leaves: Most leaves of a tree, the values tried.
+        rounds: Rounds of boosting, the values tried.
+        choosing_prompts: Most prompts that each behavior's head, strength and calibration are chosen on.
+        fitting_prompts: Most prompts that each behavior's chosen head is fitted on.
     """
 
     kind: ClassVar[str]
 
     head: HeadName = "linear"
     C_grid: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1)
+    leaves: tuple[int, ...] = (4,)
+    rounds: tuple[int, ...] = (25, 50, 100)
+    choosing_prompts: int = 6_000
+    fitting_prompts: int = 30_000
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -63,6 +70,13 @@ class DenseTrainer(ABC):
         if not self.C_grid:
             raise ValueError("C_grid is empty, must hold at least one number above 0")
         require_positive("C_grid", self.C_grid)
+        for name, least in (("leaves", 2), ("rounds", 1)):
+            values = getattr(self, name)
+            if not values or min(values) < least:
+                raise ValueError(f"{name} is {list(values)}, must hold at least one number, each at least {least}")
+        for name in ("choosing_prompts", "fitting_prompts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
 
     @abstractmethod
     def inputs(self) -> DenseInputs:
@@ -70,7 +84,12 @@ class DenseTrainer(ABC):
 
     def families(self) -> Mapping[str, HeadFamily]:
         """Return the families of heads to choose from, by name, the simplest first."""
-        return {"linear": LinearFamily(strengths=tuple(sorted(self.C_grid)))}
+        families: dict[str, HeadFamily] = {}
+        if self.head != "trees":
+            families["linear"] = LinearFamily(strengths=tuple(sorted(self.C_grid)))
+        if self.head != "linear":
+            families["trees"] = TreeFamily(leaves=tuple(sorted(self.leaves)), rounds=tuple(sorted(self.rounds)))
+        return families
 
     def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> DenseMetamodel:
         """Fit one head a behavior on all prompts; head, strength and calibration are chosen on left-out domains.
@@ -84,10 +103,17 @@ class DenseTrainer(ABC):
         raw = computed(inputs, prompts.texts)
         standardizer = Standardizer.of(raw)
         features = standardizer.apply(raw)
-        fitted = {name: self._fit_behavior(features, prompts, name, context) for name in prompts.labels}
+        options = self.head_options()
+        fitted = {}
+        for name, table in prompts.labels.items():
+            rows, shares = outcome_shares(table)
+            texts, domains = [prompts.texts[row] for row in rows], [prompts.domains[row] for row in rows]
+            fitted[name] = fit_head(features[rows], shares, texts, domains, options=options, context=context)
         weights: dict[str, Tensor] = {**prior_tensors(prompts), **standardizer.tensors()}
         for index, behavior in enumerate(fitted.values()):
             weights |= behavior.head.tensors(index)
+        priors = {name: smoothed_prior(outcome_shares(table).values) for name, table in prompts.labels.items()}
+        further = self.further_documents({name: one.head for name, one in fitted.items()}, features, priors)
         artifact = Artifact(
             kind=self.kind,
             fields=asdict(self),
@@ -95,38 +121,35 @@ class DenseTrainer(ABC):
             facts=TrainingFacts.of(train, validation, context),
             weights=weights,
             calibrations={name: behavior.calibration for name, behavior in fitted.items()},
-            documents={"inputs": inputs.identity, "heads": {name: one.family for name, one in fitted.items()}},
+            documents={"inputs": inputs.identity, "heads": {name: one.name for name, one in fitted.items()}, **further},
         )
         return DenseMetamodel(artifact, self, inputs)
 
-    def _fit_behavior(
-        self, features: FloatArray, prompts: LabeledPrompts, name: str, context: FitContext
-    ) -> _FittedBehavior:
-        """Choose family and strength on left-out domains, calibrate there, fit on everything."""
-        rows, shares = outcome_shares(prompts.labels[name])
-        mine = features[rows]
+    def head_options(self) -> HeadOptions:
+        """Return what is tried for each behavior and on how much."""
         families = self.families()
-
-        def fit_and_predict(fitting: IntArray, judging: IntArray) -> list[FloatArray]:
-            prior = smoothed_prior(shares[fitting])
-            return [
-                head.predict(mine[judging], prior)
-                for family in families.values()
-                for head in family.fit(mine[fitting], shares[fitting], seed=context.seed)
-            ]
-
-        texts, domains = [prompts.texts[row] for row in rows], [prompts.domains[row] for row in rows]
-        folds = domain_folds(texts, domains, expects_shift=context.expects_shift, seed=context.seed)
-        chosen = choose_out_of_fold(fit_and_predict, shares, folds)
-        position = chosen.position if chosen else 0
-        heads = [
-            (family, head) for family in families for head in families[family].fit(mine, shares, seed=context.seed)
-        ]
-        calibration = (
-            fit_calibration(chosen.predictions, chosen.priors, shares[chosen.judged]) if chosen else Calibration()
+        return HeadOptions(
+            families=families,
+            # Families of another trainer's own may share the names of their tensors.
+            averages=self.head == "best" and set(families) == {"linear", "trees"},
+            choosing_prompts=self.choosing_prompts,
+            fitting_prompts=self.fitting_prompts,
         )
-        family, head = heads[position]
-        return _FittedBehavior(family=family, head=head, calibration=calibration)
+
+    def further_documents(
+        self,
+        heads: Mapping[str, Head],  # noqa: ARG002 - for trainers that override this
+        features: FloatArray,  # noqa: ARG002 - for trainers that override this
+        priors: Mapping[str, FloatArray],  # noqa: ARG002 - for trainers that override this
+    ) -> dict[str, JSON]:
+        """Return what else a saved metamodel says of itself; nothing here.
+
+        Args:
+            heads: The fitted heads.
+            features: Standardized features of all prompts, [n, d].
+            priors: Training prior of each behavior, [c].
+        """
+        return {}
 
     @classmethod
     def load(cls, folder: Path) -> DenseMetamodel:
@@ -146,14 +169,6 @@ class DenseTrainer(ABC):
         return DenseMetamodel(artifact, trainer, inputs)
 
 
-class _FittedBehavior(NamedTuple):
-    """What is kept of one behavior."""
-
-    family: str
-    head: Head
-    calibration: Calibration
-
-
 class DenseMetamodel(StoredMetamodel):
     """Standardized features and one head a behavior."""
 
@@ -161,10 +176,12 @@ class DenseMetamodel(StoredMetamodel):
         super().__init__(artifact)
         self._inputs = inputs
         self._standardizer = Standardizer.from_artifact(artifact, inputs.width)
-        names = _family_names(artifact.documents.get("heads"), artifact, trainer)
         families = trainer.families()
+        names = _family_names(artifact.documents.get("heads"), artifact, families)
         self._heads = {
-            name: families[names[name]].read(artifact, index, width=inputs.width)
+            name: AverageHead(
+                parts=tuple(families[part].read(artifact, index, width=inputs.width) for part in names[name])
+            )
             for index, name in enumerate(artifact.spaces)
         }
 
@@ -191,8 +208,12 @@ def pooled(train: LabeledPrompts, validation: LabeledPrompts) -> LabeledPrompts:
     )
 
 
-def _family_names(value: JSON, artifact: Artifact, trainer: DenseTrainer) -> dict[str, str]:
-    known = set(trainer.families())
-    if not isinstance(value, dict) or set(value) != set(artifact.spaces) or not set(value.values()) <= known:
-        raise DataError(f"heads.json must name one of {', '.join(sorted(known))} for each behavior: train again")
-    return {name: str(family) for name, family in value.items()}
+def _family_names(value: JSON, artifact: Artifact, families: Mapping[str, HeadFamily]) -> dict[str, list[str]]:
+    """Return the families of each behavior's head, one or several that are averaged."""
+    if isinstance(value, dict) and set(value) == set(artifact.spaces):
+        names = {behavior: str(joined).split(AND) for behavior, joined in value.items()}
+        if all(set(parts) <= set(families) and len(set(parts)) == len(parts) for parts in names.values()):
+            return names
+    raise DataError(
+        f"heads.json must name one of {', '.join(families)}, or several joined by {AND}, for each behavior: train again"
+    )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from metamodel.types import FloatArray
 from trainers.artifacts.artifact import Artifact, Tensor
@@ -38,6 +39,22 @@ class HeadFamily(Protocol):
         ...
 
 
+@runtime_checkable
+class FitsOneStrength(Protocol):
+    """A family that need not fit the strengths before the one that is wanted."""
+
+    def fit_one(self, features: FloatArray, shares: FloatArray, position: int, *, seed: int) -> Head:
+        """Return the head that `fit` yields at this position, or one as good."""
+        ...
+
+
+def fit_strength(family: HeadFamily, features: FloatArray, shares: FloatArray, position: int, *, seed: int) -> Head:
+    """Return the head of one strength, by its position in what the family's `fit` yields."""
+    if isinstance(family, FitsOneStrength):
+        return family.fit_one(features, shares, position, seed=seed)
+    return next(islice(family.fit(features, shares, seed=seed), position, None))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LinearFamily:
     """Multinomial logistic regressions.
@@ -55,3 +72,24 @@ class LinearFamily:
     def read(self, artifact: Artifact, index: int, *, width: int) -> Head:
         """Read back one regression."""
         return LinearHead.from_artifact(artifact, index, n_features=width)
+
+
+class AverageHead(NamedTuple):
+    """The mean of the probabilities of several heads whose tensors have different names.
+
+    Attributes:
+        parts: The heads, one or more.
+    """
+
+    parts: tuple[Head, ...]
+
+    def predict(self, features: FloatArray, prior: FloatArray) -> FloatArray:
+        """Return mean probabilities, [n, c]."""
+        total = self.parts[0].predict(features, prior)
+        for part in self.parts[1:]:
+            total = total + part.predict(features, prior)
+        return total / len(self.parts)
+
+    def tensors(self, index: int) -> dict[str, Tensor]:
+        """Return what an artifact keeps of behavior number `index`."""
+        return {name: tensor for part in self.parts for name, tensor in part.tensors(index).items()}

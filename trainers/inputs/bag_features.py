@@ -5,7 +5,7 @@ Shapes: n = texts, b = buckets kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.errors import DataError
+from metamodel.labels import LabeledPrompts
 from metamodel.types import FloatArray, IntArray
 from trainers.artifacts.artifact import Artifact, Tensor
 from trainers.inputs.hashing import NGramCounts, NGramScheme, count_ngrams
 from trainers.inputs.lengths import LengthScale
+from trainers.inputs.selection import most_stable, spread_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -27,11 +29,12 @@ class Inputs(NamedTuple):
     """The network's inputs.
 
     Attributes:
-        ngrams: Weight of each kept bucket, [n, b]; rows have norm 1, or 0 where nothing kept occurs.
+        ngrams: Weight of each kept bucket, [n, b], in single precision: the largest thing that a fit holds. Rows have
+            norm 1, or 0 where nothing kept occurs.
         lengths: Standardized log lengths, [n, 2].
     """
 
-    ngrams: csr_array[np.float64]
+    ngrams: csr_array[np.float32]
     lengths: FloatArray
 
 
@@ -57,21 +60,68 @@ class BagFeatures:
 
     @classmethod
     def fit(cls, texts: Sequence[str], scheme: NGramScheme, *, min_prompts: int) -> tuple[BagFeatures, Inputs]:
-        """Choose buckets and weights from the training texts, and return those texts' inputs with them."""
-        counts = count_ngrams(texts, scheme)
-        frequency = np.bincount(counts.buckets, minlength=scheme.n_buckets)
-        kept = np.flatnonzero(frequency >= min(min_prompts, len(texts)))
+        """Choose buckets and weights from the training texts, and return those texts' inputs with them.
+
+        Texts are hashed twice, once to count prompts and once to weigh: what is dropped is never held.
+        """
+        frequencies = prompts_with_bucket(texts, scheme)
+        features = cls.of_frequencies(texts, scheme, frequencies, min_prompts=min_prompts)
+        return features, features.inputs(texts, n_entries=int(frequencies[features.buckets].sum()))
+
+    @classmethod
+    def fit_stable(
+        cls,
+        prompts: LabeledPrompts,
+        scheme: NGramScheme,
+        *,
+        min_prompts: int,
+        most: int,
+        expects_shift: bool,
+        seed: int,
+    ) -> tuple[BagFeatures, Inputs]:
+        """Like `fit`, but keep only buckets whose association with the labels holds across training domains.
+
+        Args:
+            prompts: Training prompts, at least one.
+            scheme: How n-grams fall into buckets.
+            min_prompts: As for `fit`.
+            most: Most buckets kept.
+            expects_shift: Whether whole domains are left out to see what holds.
+            seed: Seed of the deal of domains to groups.
+        """
+        frequencies = prompts_with_bucket(prompts.texts, scheme)
+        features = cls.of_frequencies(prompts.texts, scheme, frequencies, min_prompts=min_prompts)
+        some = prompts.take(spread_rows(len(prompts)))
+        ngrams = features.inputs(some.texts).ngrams
+        chosen = features.buckets[most_stable(ngrams, some, most=most, expects_shift=expects_shift, seed=seed)]
+        stable = np.zeros_like(frequencies)
+        stable[chosen] = frequencies[chosen]
+        features = cls.of_frequencies(prompts.texts, scheme, stable, min_prompts=min_prompts)
+        return features, features.inputs(prompts.texts, n_entries=int(frequencies[features.buckets].sum()))
+
+    @classmethod
+    def of_frequencies(
+        cls, texts: Sequence[str], scheme: NGramScheme, frequencies: IntArray, *, min_prompts: int
+    ) -> BagFeatures:
+        """Keep the buckets that enough training texts share.
+
+        Args:
+            texts: Training texts, at least one.
+            scheme: How n-grams fall into buckets.
+            frequencies: Training texts with each bucket, [n_buckets]; 0 drops a bucket.
+            min_prompts: Texts that must share a bucket, or all of them where there are fewer.
+        """
+        kept = np.flatnonzero(frequencies >= max(min(min_prompts, len(texts)), 1))
         if not len(kept):  # nothing is shared: keep a bucket, for a table needs a row
             kept = np.zeros(1, dtype=np.int64)
-        idf = np.log((1 + len(texts)) / (1 + frequency[kept]))
+        idf = np.log((1 + len(texts)) / (1 + frequencies[kept]))
         # Stored in single precision, so used in single precision from the start.
-        features = cls(
+        return cls(
             scheme=scheme,
             buckets=kept,
             idf=idf.astype(np.float32).astype(np.float64),
             scale=LengthScale.from_texts(texts),
         )
-        return features, features._inputs(texts, counts)
 
     @classmethod
     def from_artifact(cls, artifact: Artifact, scheme: NGramScheme) -> BagFeatures:
@@ -95,9 +145,31 @@ class BagFeatures:
             "length_scale": self.scale.table,
         }
 
-    def inputs(self, texts: Sequence[str]) -> Inputs:
-        """Return the inputs of new texts; each row depends on its own text alone."""
-        return self._inputs(texts, count_ngrams(texts, self.scheme))
+    def inputs(self, texts: Sequence[str], *, n_entries: int | None = None) -> Inputs:
+        """Return the inputs of new texts; each row depends on its own text alone.
+
+        Args:
+            texts: Texts, n of them.
+            n_entries: Entries of all rows together, where known: then nothing is held twice.
+        """
+        from scipy.sparse import csr_array
+
+        pieces: Iterable[_Rows] = (self._weighted(counts) for counts in count_ngrams(texts, self.scheme))
+        if n_entries is None:
+            pieces = list(pieces)
+            n_entries = sum(len(piece.columns) for piece in pieces)
+        columns, weights = np.empty(n_entries, dtype=np.int32), np.empty(n_entries, dtype=np.float32)
+        offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+        row = entry = 0
+        for piece in pieces:
+            rows, entries = slice(row + 1, row + 1 + len(piece.sizes)), slice(entry, entry + len(piece.columns))
+            offsets[rows] = entry + np.cumsum(piece.sizes)
+            columns[entries], weights[entries] = piece.columns, piece.weights
+            row, entry = rows.stop - 1, entries.stop
+        if n_entries < np.iinfo(np.int32).max:  # half the memory to walk through in every step
+            offsets = offsets.astype(np.int32)
+        ngrams = csr_array((weights, columns, offsets), shape=(len(texts), len(self.buckets)))
+        return Inputs(ngrams=ngrams, lengths=self.scale.features(texts))
 
     @cached_property
     def _column_of(self) -> NDArray[np.int32]:
@@ -106,18 +178,46 @@ class BagFeatures:
         column_of[self.buckets] = np.arange(len(self.buckets))
         return column_of
 
-    def _inputs(self, texts: Sequence[str], counts: NGramCounts) -> Inputs:
-        from scipy.sparse import csr_array
+    @cached_property
+    def _single_idf(self) -> NDArray[np.float32]:
+        return self.idf.astype(np.float32)
 
+    def _weighted(self, counts: NGramCounts) -> _Rows:
+        """Return the rows of one piece of texts."""
         columns = self._column_of[counts.buckets]
-        kept = columns >= 0
-        rows = np.repeat(np.arange(len(texts)), np.diff(counts.offsets))[kept]
-        columns = columns[kept]
-        weights = (1 + np.log(counts.counts[kept])) * self.idf[columns]
-        norms = np.sqrt(np.bincount(rows, weights=weights**2, minlength=len(texts)))
-        weights /= np.where(norms > 0, norms, 1.0)[rows]
-        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(rows, minlength=len(texts)))])
-        if offsets[-1] < np.iinfo(np.int32).max:  # half the memory to walk through in every step
-            offsets = offsets.astype(np.int32)
-        ngrams = csr_array((weights, columns, offsets), shape=(len(texts), len(self.buckets)))
-        return Inputs(ngrams=ngrams, lengths=self.scale.features(texts))
+        n_hits, offsets = counts.counts, counts.offsets
+        kept = np.flatnonzero(columns >= 0)
+        if len(kept) < len(columns):
+            columns, n_hits, offsets = columns[kept], n_hits[kept], np.searchsorted(kept, offsets)
+        weights = self._single_idf[columns]
+        repeated = np.flatnonzero(n_hits > 1)  # few, and a logarithm costs more than finding them
+        weights[repeated] *= (1 + np.log(n_hits[repeated])).astype(np.float32)
+        sizes = np.diff(offsets)
+        squares = np.zeros(len(weights) + 1)  # a last row without entries would begin behind the others
+        np.square(weights, out=squares[:-1])
+        # A row without entries takes over the next one's first, and divides nothing by it.
+        norms = np.sqrt(np.add.reduceat(squares, offsets[:-1]))
+        weights /= np.repeat(np.where(norms > 0, norms, 1.0).astype(np.float32), sizes)
+        return _Rows(sizes=sizes, columns=columns, weights=weights)
+
+
+class _Rows(NamedTuple):
+    """Compressed rows of some texts.
+
+    Attributes:
+        sizes: Entries of each text, [n].
+        columns: Column of each entry.
+        weights: Weight of each entry.
+    """
+
+    sizes: IntArray
+    columns: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+def prompts_with_bucket(texts: Sequence[str], scheme: NGramScheme) -> IntArray:
+    """Return how many texts hold each bucket, [n_buckets]."""
+    frequencies = np.zeros(scheme.n_buckets, dtype=np.int64)
+    for counts in count_ngrams(texts, scheme):
+        frequencies += np.bincount(counts.buckets, minlength=scheme.n_buckets)
+    return frequencies

@@ -2,8 +2,11 @@
 
 An n-gram's hash is a polynomial over its code points modulo 2^64, so that all of a text's n-grams come from a few
 array operations (Karp and Rabin, Efficient randomized pattern-matching algorithms, 1987), never from Python's `hash`.
+Texts are read in pieces whose arrays stay in a core's cache, whatever their number; a text's counts never depend on
+what else is read.
 
-Shapes: n = texts, t = code points of a chunk, w = words of a chunk, g = different n-grams of all texts.
+Shapes: n = texts, t = code points of a piece, w = words of a piece, s = symbols (either), g = different buckets of all
+texts of a piece.
 """
 
 from __future__ import annotations
@@ -18,14 +21,16 @@ from numpy.typing import NDArray
 from metamodel.types import IntArray
 
 HashArray: TypeAlias = NDArray[np.uint64]
+KeyArray: TypeAlias = NDArray[np.uint32]
 
 # Above every Unicode code point: begin and end are seen by n-grams and never confused with text.
 _BEGIN, _END = 0x110000, 0x110001
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _BASE_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
-_CHUNK_CODE_POINTS = 400_000
-_LARGEST_KEY = 2**32
+_PIECE_CODE_POINTS = 2**16
+# Sorts behind every key: n-grams that reach from one text into the next.
+_NO_KEY = 2**32 - 1
 MOST_BUCKETS = 2**24
 
 _OTHER, _SPACE, _WORD = 0, 1, 2
@@ -65,7 +70,7 @@ class NGramScheme:
 
 
 class NGramCounts(NamedTuple):
-    """The different buckets of each text, as compressed rows.
+    """The different buckets of each text of a piece, as compressed rows.
 
     Attributes:
         offsets: Text i owns the entries from offsets[i] to offsets[i + 1], [n + 1].
@@ -74,98 +79,132 @@ class NGramCounts(NamedTuple):
     """
 
     offsets: IntArray
-    buckets: IntArray
-    counts: IntArray
+    buckets: NDArray[np.int32]
+    counts: NDArray[np.int32]
 
 
-def count_ngrams(texts: Sequence[str], scheme: NGramScheme) -> NGramCounts:
-    """Return the hashed n-gram counts of each text; lone surrogates are code points like others."""
-    # Copies are joined at the end rather than grown; an empty list still needs arrays of the right type.
-    sizes, buckets, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for chunk in _chunks(texts, scheme):
-        keys = np.sort(_chunk_keys(chunk, scheme))
-        starts = np.flatnonzero(np.diff(keys, prepend=keys[:1] + np.uint32(1)))  # where a new key begins
-        distinct = keys[starts].astype(np.int64)
-        sizes.append(np.bincount(distinct // scheme.n_buckets, minlength=len(chunk)))
-        buckets.append(distinct % scheme.n_buckets)
-        counts.append(np.diff(starts, append=len(keys)))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(sizes))])
-    return NGramCounts(offsets=offsets, buckets=np.concatenate(buckets), counts=np.concatenate(counts))
+def count_ngrams(texts: Sequence[str], scheme: NGramScheme) -> Iterator[NGramCounts]:
+    """Yield the hashed n-gram counts of one piece of the texts after the other, in order.
+
+    Only the pieces in work are held: what is kept of them is the caller's choice. Lone surrogates are code points like
+    others.
+    """
+    for piece in _pieces(texts, scheme):
+        yield _count_piece(piece, scheme)
 
 
-def _chunks(texts: Sequence[str], scheme: NGramScheme) -> Iterator[list[str]]:
-    """Yield runs of shortened texts, small enough for memory and for keys of 32 bits."""
+def _pieces(texts: Sequence[str], scheme: NGramScheme) -> Iterator[list[str]]:
+    """Yield runs of shortened texts, small enough for a core's cache and for keys of 32 bits."""
     half = scheme.max_characters // 2
-    most_texts = _LARGEST_KEY // scheme.n_buckets
-    chunk: list[str] = []
+    most_texts = _NO_KEY // scheme.n_buckets
+    piece: list[str] = []
     length = 0
     for text in texts:
         kept = text if len(text) <= scheme.max_characters else text[:half] + text[-half:]
-        chunk.append(kept)
+        piece.append(kept)
         length += len(kept) + 2
-        if length >= _CHUNK_CODE_POINTS or len(chunk) == most_texts:
-            yield chunk
-            chunk, length = [], 0
-    if chunk:
-        yield chunk
+        if length >= _PIECE_CODE_POINTS or len(piece) == most_texts:
+            yield piece
+            piece, length = [], 0
+    if piece:
+        yield piece
 
 
-def _chunk_keys(chunk: Sequence[str], scheme: NGramScheme) -> NDArray[np.uint32]:
-    """Return text number * n_buckets + bucket of every n-gram of a chunk, unsorted."""
-    lengths = np.array([len(text) + 2 for text in chunk])
+def _count_piece(piece: Sequence[str], scheme: NGramScheme) -> NGramCounts:
+    """Count one piece: sort text number * n_buckets + bucket of every n-gram and measure the runs."""
+    keys = _piece_keys(piece, scheme)
+    is_new = np.empty(len(keys), dtype=bool)
+    is_new[:1] = True
+    np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
+    starts = np.flatnonzero(is_new)
+    distinct = keys[starts]
+    firsts = np.arange(len(piece), dtype=np.int64) * scheme.n_buckets  # the lowest key of each text
+    offsets = np.append(np.searchsorted(distinct, firsts.astype(np.uint32)), len(distinct))
+    distinct -= np.repeat(firsts.astype(np.uint32), np.diff(offsets))
+    counts = np.empty(len(starts), dtype=np.int32)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1], casting="unsafe")
+    counts[-1:] = len(keys) - starts[-1:]
+    return NGramCounts(offsets=offsets, buckets=distinct.view(np.int32), counts=counts)
+
+
+def _piece_keys(piece: Sequence[str], scheme: NGramScheme) -> KeyArray:
+    """Return text number * n_buckets + bucket of every n-gram of a piece, sorted."""
+    lengths = np.array([len(text) + 2 for text in piece])
     ends = np.cumsum(lengths)
     points = np.empty(int(ends[-1]), dtype=np.uint32)  # [t]
-    points[ends - lengths] = _BEGIN
-    points[ends - 1] = _END
     inner = np.ones(len(points), dtype=bool)
     inner[ends - lengths] = inner[ends - 1] = False
-    points[inner] = np.frombuffer("".join(chunk).encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
-    owners = np.repeat(np.arange(len(chunk)), lengths)  # [t]
+    points[inner] = np.frombuffer("".join(piece).encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
+    points[ends - lengths] = _BEGIN
+    points[ends - 1] = _END
     parts = [np.zeros(0, dtype=np.uint32)]
     if scheme.character_ngrams:
-        parts += _ngram_keys(_spread(points.astype(np.uint64)), owners, scheme.character_ngrams, scheme, salt=1)
+        characters = _spread(points.astype(np.uint64))
+        parts += _ngram_keys(characters, ends, scheme.character_ngrams, scheme, salt=1)
     if scheme.word_ngrams:
-        word_hashes, word_owners = _words(points, owners)
-        parts += _ngram_keys(word_hashes, word_owners, scheme.word_ngrams, scheme, salt=2)
-    return np.concatenate(parts)
+        words, word_ends = _words(points, ends)
+        parts += _ngram_keys(words, word_ends, scheme.word_ngrams, scheme, salt=2)
+    keys = np.concatenate(parts)
+    keys.sort()
+    return keys[: np.searchsorted(keys, np.uint32(_NO_KEY))]
 
 
 def _ngram_keys(
-    hashes: HashArray, owners: IntArray, lengths: Sequence[int], scheme: NGramScheme, *, salt: int
-) -> Iterator[NDArray[np.uint32]]:
-    """Yield the keys of all n-grams of each length over a sequence of symbol hashes, those within one text."""
-    rolling = hashes
+    hashes: HashArray, ends: IntArray, lengths: Sequence[int], scheme: NGramScheme, *, salt: int
+) -> Iterator[KeyArray]:
+    """Yield the keys of all n-grams of each length over symbol hashes, [s], _NO_KEY where one leaves its text.
+
+    Args:
+        hashes: Symbols of all texts of a piece.
+        ends: Where each text ends among them, [n].
+        lengths: Lengths of n-grams.
+        scheme: Buckets.
+        salt: Keeps n-grams of words and of characters apart.
+    """
+    n_buckets = np.uint64(scheme.n_buckets)
+    firsts = np.repeat(np.arange(len(ends), dtype=np.uint64) * n_buckets, np.diff(ends, prepend=0))  # [s]
+    rolling = hashes.copy()
     for length in range(1, max(lengths) + 1):
+        if length > len(hashes):
+            return
         if length > 1:
-            rolling = rolling[:-1] * _BASE + hashes[length - 1 :]
-        if length not in lengths or not len(rolling):
+            rolling = rolling[:-1]
+            rolling *= _BASE
+            rolling += hashes[length - 1 :]
+        if length not in lengths:
             continue
-        first, last = owners[: len(rolling)], owners[length - 1 :]
-        inside = first == last
-        salted = _spread(rolling[inside] + np.uint64(salt * 1000 + length))
-        bucket = ((salted >> np.uint64(32)) * np.uint64(scheme.n_buckets)) >> np.uint64(32)
-        yield (first[inside].astype(np.uint64) * np.uint64(scheme.n_buckets) + bucket).astype(np.uint32)
+        bucket = rolling + np.uint64(salt * 1000 + length)
+        _spread_in_place(bucket)
+        bucket >>= np.uint64(32)
+        bucket *= n_buckets
+        bucket >>= np.uint64(32)
+        bucket += firsts[: len(bucket)]
+        keys = bucket.astype(np.uint32)
+        leaving = (ends[:, None] - np.arange(1, length)).ravel()  # begin in one text and end in the next
+        # A text shorter than the n-gram names places before its own begin: those belong to the text before it, and
+        # leave that one too.
+        keys[leaving[(leaving >= 0) & (leaving < len(keys))]] = _NO_KEY
+        yield keys
 
 
-def _words(points: NDArray[np.uint32], owners: IntArray) -> tuple[HashArray, IntArray]:
-    """Return the hash of each word, [w], and the text that it belongs to, [w]."""
+def _words(points: KeyArray, ends: IntArray) -> tuple[HashArray, IntArray]:
+    """Return the hash of each word, [w], and where each text ends among them, [n]."""
     is_upper = (points >= ord("A")) & (points <= ord("Z"))
-    lowered = np.where(is_upper, points + np.uint32(32), points)
+    lowered = points + is_upper * np.uint32(32)
     kinds = _kinds(lowered)
     # A word begins where its character is no space and does not continue a run; one text never runs into the next
     # because begin and end marks are words of their own.
-    continues = np.zeros(len(points), dtype=bool)
-    continues[1:] = (kinds[1:] == _WORD) & (kinds[:-1] == _WORD)
-    starts = np.flatnonzero((kinds != _SPACE) & ~continues)
-    stops_run = np.ones(len(points), dtype=bool)
-    stops_run[:-1] = ~continues[1:]
-    ends = np.flatnonzero((kinds != _SPACE) & stops_run) + 1
+    continues = np.zeros(len(points) + 1, dtype=bool)
+    is_word = kinds == _WORD
+    np.logical_and(is_word[1:], is_word[:-1], out=continues[1:-1])
+    is_text = kinds != _SPACE
+    starts = np.flatnonzero(is_text & ~continues[:-1])
+    stops = np.flatnonzero(is_text & ~continues[1:]) + 1
     # Prefix sums of code * base^position; dividing by base^start makes a word's hash forget where it stood.
-    powers = _powers(_BASE, len(points))
     prefix = np.zeros(len(points) + 1, dtype=np.uint64)
-    np.cumsum(_spread(lowered.astype(np.uint64)) * powers, out=prefix[1:])
-    hashes = (prefix[ends] - prefix[starts]) * _powers(_BASE_INVERSE, len(points))[starts]
-    return _spread(hashes), owners[starts]
+    np.cumsum(_spread(lowered.astype(np.uint64)) * _powers(_BASE, len(points)), out=prefix[1:])
+    hashes = (prefix[stops] - prefix[starts]) * _powers(_BASE_INVERSE, len(points))[starts]
+    return _spread(hashes), np.searchsorted(starts, ends)
 
 
 def _kinds(points: NDArray[np.uint32]) -> NDArray[np.uint8]:
@@ -190,5 +229,13 @@ def _powers(base: np.uint64, n: int) -> HashArray:
 
 def _spread(values: HashArray) -> HashArray:
     """Return well-mixed bits of each value: multiply, fold, multiply (the finalizer of `rrmxmx`-like hashes)."""
-    mixed = (values + np.uint64(1)) * _SPREAD
-    return (mixed ^ (mixed >> np.uint64(32))) * _SPREAD
+    mixed = values.copy()
+    _spread_in_place(mixed)
+    return mixed
+
+
+def _spread_in_place(values: HashArray) -> None:
+    values += np.uint64(1)
+    values *= _SPREAD
+    values ^= values >> np.uint64(32)
+    values *= _SPREAD

@@ -1,37 +1,19 @@
 """The bag's mathematics as a plain module.
 
-Shapes: n = prompts of a batch, b = buckets, d = dimension, h = hidden units, o = outcomes of all behaviors together.
+Shapes: n = prompts of a batch, b = buckets, d = dimension, h = hidden units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from trainers.inputs.lengths import N_LENGTHS
-
-if TYPE_CHECKING:
-    import numpy as np
-    from scipy.sparse import csr_array
-
-
-class _SparseProduct(torch.autograd.Function):
-    """Multiply a constant sparse matrix by a dense parameter, on the CPU.
-
-    What `nn.EmbeddingBag` with `mode="sum"` and weights computes; its backward pass takes several times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, ngrams: csr_array[np.float32]) -> Tensor:  # noqa: ANN401 - torch's own context
-        ctx.ngrams = ngrams
-        return torch.from_numpy(ngrams @ table.detach().numpy())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's own context
-        return torch.from_numpy(ctx.ngrams.T @ gradient.numpy()), None
+from trainers.networks.network import Network
+from trainers.networks.prior_heads import PriorHeads
+from trainers.networks.sparse_rows import SparseRows, summed_rows
 
 
 class NGramBag(nn.Module):
@@ -47,13 +29,12 @@ class NGramBag(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_buckets, dimension))
         nn.init.normal_(self.weight, std=dimension**-0.5)
 
-    def forward(self, ngrams: csr_array[np.float32]) -> Tensor:
+    def forward(self, ngrams: SparseRows) -> Tensor:
         """Return the sums, [n, d], of weights [n, b]."""
-        product: Tensor = _SparseProduct.apply(self.weight, ngrams)  # type: ignore[no-untyped-call] # torch leaves it untyped
-        return product
+        return summed_rows(self.weight, ngrams)
 
 
-class BagNetwork(nn.Module):
+class BagNetwork(Network):
     """Bag of embeddings, one hidden layer, one linear head a behavior; starts out as the training prior.
 
     Args:
@@ -68,23 +49,18 @@ class BagNetwork(nn.Module):
         self, *, n_buckets: int, dimension: int, hidden: int, dropout: float, priors: Sequence[Sequence[float]]
     ) -> None:
         super().__init__()
-        self.sizes = [len(prior) for prior in priors]
         self.embedding = NGramBag(n_buckets, dimension)
         self.hidden = nn.Linear(dimension + N_LENGTHS, hidden)
-        self.heads = nn.Linear(hidden, sum(self.sizes))
+        self.heads = PriorHeads(hidden, priors)
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.heads.weight)
-        with torch.no_grad():
-            self.heads.bias.copy_(torch.cat([torch.tensor(prior).log() for prior in priors]))
 
-    def forward(self, ngrams: csr_array[np.float32], lengths: Tensor) -> tuple[Tensor, ...]:
-        """Return log probabilities of each behavior's outcomes, [n, c] each.
+    def encode(self, ngrams: SparseRows, lengths: Tensor) -> Tensor:  # type: ignore[override] # its own inputs
+        """Return hidden units, [n, h].
 
         Args:
             ngrams: Weight of each bucket, [n, b].
             lengths: Standardized log lengths, [n, 2].
         """
         inputs = torch.cat([self.embedding(ngrams), lengths], dim=1)  # [n, d + 2]
-        hidden = torch.relu(self.hidden(self.dropout(inputs)))  # [n, h]
-        logits = self.heads(self.dropout(hidden))  # [n, o]
-        return tuple(part.log_softmax(dim=1) for part in logits.split(self.sizes, dim=1))
+        hidden: Tensor = self.dropout(torch.relu(self.hidden(self.dropout(inputs))))  # [n, h]
+        return hidden

@@ -1,0 +1,1 @@
+"""The ladder of sizes: bits gained on held-out domains against bits of description."""

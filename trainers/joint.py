@@ -1,0 +1,203 @@
+"""One text tower for many primary models and behaviors at once; a new primary model needs few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from metamodel.errors import DataError
+from metamodel.labels import LabeledPrompts
+from metamodel.protocols import FitContext
+from metamodel.types import FloatArray, Predictions
+from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
+from trainers.artifacts.reading import component_from_fields, read_artifact
+from trainers.fitting.calibration import Calibration
+from trainers.fitting.dense import pooled
+from trainers.fitting.domain_folds import domain_folds
+from trainers.fitting.joint_inputs import JointInputs, require_input_names
+from trainers.fitting.joint_populations import (
+    adapted_links,
+    fit_links,
+    population_document,
+    population_tensors,
+    read_populations,
+)
+from trainers.fitting.joint_targets import completed, target_matrix
+from trainers.fitting.joint_tower import Basis, Tower, TowerFit, fit_tower
+from trainers.heads.low_rank import link_probabilities
+from trainers.heads.outcomes import require_prompts
+from trainers.inputs.dense import Standardizer
+
+_LARGEST_WEIGHT = 1e30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """Item response theory with prompts whose difficulty is read from their text.
+
+    A tower turns a prompt into a few factors that all tasks share; a task is one behavior of one primary model and has
+    an intercept and a slope a factor for each outcome, shrunken toward the other primary models'. Prompts may lack the
+    labels of any task. The tower is a ridge regression onto the directions that tasks have in common; its penalty, its
+    waves and its trust in pretrained features are chosen on left-out domains, and the tasks' intercepts and slopes are
+    fitted to what was predicted there, so that they know how far the factors can be trusted.
+
+    Attributes:
+        inputs: What is read of a prompt: `surface` counts, `minilm` (extra of that name) encodes.
+        n_factors: Most factors of a prompt.
+        n_waves: Random Fourier features tried beside the counted ones; 0 tries none.
+    """
+
+    kind: ClassVar[str] = "joint"
+    across_primaries: ClassVar[bool] = True
+
+    inputs: tuple[str, ...] = ("surface",)
+    n_factors: int = 6
+    n_waves: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        require_input_names(self.inputs)
+        if self.n_factors < 1 or self.n_waves < 0:
+            raise ValueError(
+                f"n_factors is {self.n_factors} and n_waves is {self.n_waves}, must be at least 1 and at least 0"
+            )
+
+    def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> JointMetamodel:
+        """Fit one tower and every task's link; training and validation prompts are pooled.
+
+        Raises:
+            DataError: There is no training prompt.
+        """
+        require_prompts(train)
+        prompts = pooled(train, validation)
+        inputs = JointInputs.named(self.inputs)
+        fitted = self._fit_tower(inputs, prompts, context)
+        links = fit_links(prompts.labels, fitted.factors)
+        weights: dict[str, Tensor] = {
+            **prior_tensors(prompts),
+            **fitted.tower.tensors(),
+            **population_tensors(links.populations),
+            **_link_tensors(links.links),
+        }
+        artifact = Artifact(
+            kind=self.kind,
+            fields=asdict(self),
+            spaces=label_spaces(prompts),
+            facts=TrainingFacts.of(train, validation, context),
+            weights=weights,
+            # Links are fitted to left-out predictions: they are the calibration.
+            calibrations=dict.fromkeys(prompts.labels, Calibration()),
+            documents={"inputs": inputs.identity, "populations": population_document(links.populations)},
+            borrowed_bits=inputs.borrowed_bits,
+        )
+        return JointMetamodel(artifact, self, inputs)
+
+    def _fit_tower(self, inputs: JointInputs, prompts: LabeledPrompts, context: FitContext) -> TowerFit:
+        """Return the tower and the left-out factors of all prompts; no factor where there is nothing to judge by."""
+        raw = inputs.features(prompts.texts)
+        targets = target_matrix(prompts.labels, len(prompts))
+        labeled = np.flatnonzero(~np.isnan(targets).all(axis=1))
+        basis = Basis(standardizer=Standardizer.of(raw), n_waves=self.n_waves, n_waved=inputs.width - inputs.n_borrowed)
+        folds = domain_folds(
+            [prompts.texts[row] for row in labeled],
+            [prompts.domains[row] for row in labeled],
+            expects_shift=context.expects_shift,
+            seed=context.seed,
+        )
+        if not folds:
+            unwaved = replace(basis, n_waves=0)
+            weights = np.zeros((unwaved.width, 0))
+            return TowerFit(tower=Tower(basis=unwaved, weights=weights), factors=np.empty((len(prompts), 0)))
+        fitted = fit_tower(
+            raw[labeled],
+            completed(targets[labeled], self.n_factors),
+            folds,
+            basis=basis,
+            n_borrowed=inputs.n_borrowed,
+            rank=self.n_factors,
+        )
+        factors = np.zeros((len(prompts), fitted.factors.shape[1]))
+        factors[labeled] = fitted.factors
+        return TowerFit(tower=fitted.tower, factors=factors)
+
+    @classmethod
+    def load(cls, folder: Path) -> JointMetamodel:
+        """Read back what `save` wrote.
+
+        Raises:
+            DataError: The folder does not hold a metamodel of this kind, or what its inputs need is not installed.
+        """
+        artifact = read_artifact(folder, kind=cls.kind)
+        trainer = component_from_fields(cls, artifact.fields)
+        inputs = JointInputs.named(trainer.inputs)
+        if artifact.documents.get("inputs") != inputs.identity:
+            raise DataError(
+                f"{folder}: was trained on inputs {artifact.documents.get('inputs')!r}, those here are "
+                f"{inputs.identity!r}: train again, or install what it was trained with"
+            )
+        return JointMetamodel(artifact, trainer, inputs)
+
+
+class JointMetamodel(StoredMetamodel):
+    """A tower, and a link for each task; it can be adapted to a new primary model."""
+
+    def __init__(self, artifact: Artifact, trainer: Joint, inputs: JointInputs) -> None:
+        super().__init__(artifact)
+        self._trainer, self._inputs = trainer, inputs
+        self._tower = Tower.from_artifact(
+            artifact, width=inputs.width, n_waves=trainer.n_waves, n_waved=inputs.width - inputs.n_borrowed
+        )
+        n_factors = self._tower.weights.shape[1]
+        self._links = {
+            task: artifact.floats(f"link.{index}", (1 + n_factors, len(space.outcomes)))
+            for index, (task, space) in enumerate(artifact.spaces.items())
+        }
+        self._populations = read_populations(artifact, n_factors=n_factors)
+        for name, tensor in artifact.weights.items():
+            if (np.abs(tensor) > _LARGEST_WEIGHT).any():
+                raise DataError(f"weights.safetensors: {name} holds numbers too large to sum: train again")
+
+    def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
+        """Return probabilities, [n, c] a task."""
+        factors = self.factors(texts)
+        return self.calibrated({task: link_probabilities(factors, link) for task, link in self._links.items()})
+
+    def factors(self, texts: Sequence[str]) -> FloatArray:
+        """Return what all tasks know of each prompt, [n, r]; predictions follow the first factor most."""
+        return self._tower.factors(self._inputs.features(texts))
+
+    def adapt(self, labeled: LabeledPrompts, *, context: FitContext) -> JointMetamodel:
+        """Return a metamodel of the tasks that `labeled` names: their links are fitted, everything else stays.
+
+        Args:
+            labeled: Few labeled prompts of a new primary model; tasks are named by `metamodel.labels.task_name`, or by
+                the behavior alone.
+            context: Where and how the fit reports.
+
+        Raises:
+            DataError: There is no prompt, or a behavior that training did not have.
+        """
+        require_prompts(labeled)
+        links = adapted_links(labeled.labels, self.factors(labeled.texts), self._populations)
+        weights: dict[str, Tensor] = {
+            **prior_tensors(labeled),
+            **self._tower.tensors(),
+            **population_tensors(self._populations),
+            **_link_tensors(links),
+        }
+        artifact = replace(
+            self.artifact,
+            spaces=label_spaces(labeled),
+            facts=TrainingFacts.of(labeled, labeled.take([]), context),
+            weights=weights,
+            calibrations=dict.fromkeys(labeled.labels, Calibration()),
+        )
+        return JointMetamodel(artifact, self._trainer, self._inputs)
+
+
+def _link_tensors(links: Mapping[str, FloatArray]) -> dict[str, Tensor]:
+    return {f"link.{index}": link.astype(np.float32) for index, link in enumerate(links.values())}
