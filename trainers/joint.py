@@ -27,7 +27,8 @@ from trainers.fitting.joint_populations import (
     read_populations,
 )
 from trainers.fitting.joint_targets import completed, target_matrix
-from trainers.fitting.joint_tower import Basis, Tower, TowerFit, fit_tower
+from trainers.fitting.joint_tower import Basis, Tower, fit_tower
+from trainers.fitting.joint_trees import FactorTrees, TreesFit, counted_features, fit_factor_trees
 from trainers.heads.low_rank import link_probabilities
 from trainers.heads.outcomes import require_prompts
 from trainers.inputs.dense import Standardizer
@@ -41,14 +42,16 @@ class Joint:
 
     A tower turns a prompt into a few factors that all tasks share; a task is one behavior of one primary model and has
     an intercept and a slope a factor for each outcome, shrunken toward the other primary models'. Prompts may lack the
-    labels of any task. The tower is a ridge regression onto the directions that tasks have in common; its penalty, its
-    waves and its trust in pretrained features are chosen on left-out domains, and the tasks' intercepts and slopes are
-    fitted to what was predicted there, so that they know how far the factors can be trusted.
+    labels of any task. The tower is a ridge regression onto the directions that tasks have in common, averaged with
+    boosted trees for the leading ones; its penalty, its waves, its trust in pretrained features and the trees' share
+    are chosen on left-out domains, and the tasks' intercepts and slopes are fitted to what was predicted there, so that
+    they know how far the factors can be trusted.
 
     Attributes:
         inputs: What is read of a prompt: `surface` counts, `minilm` (extra of that name) encodes.
         n_factors: Most factors of a prompt.
         n_waves: Random Fourier features tried beside the counted ones; 0 tries none.
+        n_tree_factors: Leading factors for which boosted trees are tried beside the tower; 0 tries none.
     """
 
     kind: ClassVar[str] = "joint"
@@ -57,14 +60,14 @@ class Joint:
     inputs: tuple[str, ...] = ("surface",)
     n_factors: int = 6
     n_waves: int = 512
+    n_tree_factors: int = 2
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         require_input_names(self.inputs)
-        if self.n_factors < 1 or self.n_waves < 0:
-            raise ValueError(
-                f"n_factors is {self.n_factors} and n_waves is {self.n_waves}, must be at least 1 and at least 0"
-            )
+        for name, least in (("n_factors", 1), ("n_waves", 0), ("n_tree_factors", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
 
     def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> JointMetamodel:
         """Fit one tower and every task's link; training and validation prompts are pooled.
@@ -75,11 +78,12 @@ class Joint:
         require_prompts(train)
         prompts = pooled(train, validation)
         inputs = JointInputs.named(self.inputs)
-        fitted = self._fit_tower(inputs, prompts, context)
-        links = fit_links(prompts.labels, fitted.factors)
+        tower, grown = self._fit_tower(inputs, prompts, context)
+        links = fit_links(prompts.labels, grown.factors)
         weights: dict[str, Tensor] = {
             **prior_tensors(prompts),
-            **fitted.tower.tensors(),
+            **tower.tensors(),
+            **grown.trees.tensors(),
             **population_tensors(links.populations),
             **_link_tensors(links.links),
         }
@@ -96,8 +100,8 @@ class Joint:
         )
         return JointMetamodel(artifact, self, inputs)
 
-    def _fit_tower(self, inputs: JointInputs, prompts: LabeledPrompts, context: FitContext) -> TowerFit:
-        """Return the tower and the left-out factors of all prompts; no factor where there is nothing to judge by."""
+    def _fit_tower(self, inputs: JointInputs, prompts: LabeledPrompts, context: FitContext) -> tuple[Tower, TreesFit]:
+        """Return tower, trees and left-out factors of all prompts; no factor where there is nothing to judge by."""
         raw = inputs.features(prompts.texts)
         targets = target_matrix(prompts.labels, len(prompts))
         labeled = np.flatnonzero(~np.isnan(targets).all(axis=1))
@@ -111,7 +115,8 @@ class Joint:
         if not folds:
             unwaved = replace(basis, n_waves=0)
             weights = np.zeros((unwaved.width, 0))
-            return TowerFit(tower=Tower(basis=unwaved, weights=weights), factors=np.empty((len(prompts), 0)))
+            nothing = TreesFit(trees=FactorTrees.none(), factors=np.empty((len(prompts), 0)))
+            return Tower(basis=unwaved, weights=weights), nothing
         fitted = fit_tower(
             raw[labeled],
             completed(targets[labeled], self.n_factors),
@@ -120,9 +125,17 @@ class Joint:
             n_borrowed=inputs.n_borrowed,
             rank=self.n_factors,
         )
+        grown = fit_factor_trees(
+            counted_features(basis.standardizer, raw[labeled], basis.n_waved),
+            fitted.wanted,
+            fitted.factors,
+            folds,
+            n_factors=self.n_tree_factors,
+            seed=context.seed,
+        )
         factors = np.zeros((len(prompts), fitted.factors.shape[1]))
-        factors[labeled] = fitted.factors
-        return TowerFit(tower=fitted.tower, factors=factors)
+        factors[labeled] = grown.factors
+        return fitted.tower, TreesFit(trees=grown.trees, factors=factors)
 
     @classmethod
     def load(cls, folder: Path) -> JointMetamodel:
@@ -152,6 +165,8 @@ class JointMetamodel(StoredMetamodel):
             artifact, width=inputs.width, n_waves=trainer.n_waves, n_waved=inputs.width - inputs.n_borrowed
         )
         n_factors = self._tower.weights.shape[1]
+        self._n_counted = inputs.width - inputs.n_borrowed
+        self._trees = FactorTrees.from_artifact(artifact, n_features=self._n_counted, n_factors=n_factors)
         self._links = {
             task: artifact.floats(f"link.{index}", (1 + n_factors, len(space.outcomes)))
             for index, (task, space) in enumerate(artifact.spaces.items())
@@ -168,7 +183,9 @@ class JointMetamodel(StoredMetamodel):
 
     def factors(self, texts: Sequence[str]) -> FloatArray:
         """Return what all tasks know of each prompt, [n, r]; predictions follow the first factor most."""
-        return self._tower.factors(self._inputs.features(texts))
+        raw = self._inputs.features(texts)
+        counted = counted_features(self._tower.basis.standardizer, raw, self._n_counted)
+        return self._trees.blended(self._tower.factors(raw), counted)
 
     def adapt(self, labeled: LabeledPrompts, *, context: FitContext) -> JointMetamodel:
         """Return a metamodel of the tasks that `labeled` names: their links are fitted, everything else stays.
@@ -186,6 +203,7 @@ class JointMetamodel(StoredMetamodel):
         weights: dict[str, Tensor] = {
             **prior_tensors(labeled),
             **self._tower.tensors(),
+            **self._trees.tensors(),
             **population_tensors(self._populations),
             **_link_tensors(links),
         }

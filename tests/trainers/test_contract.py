@@ -24,7 +24,7 @@ KINDS = component_names("trainers")
 # Small enough for a test; what is tested here does not depend on how good a metamodel gets.
 QUICK: dict[str, dict[str, object]] = {
     "bag": {"max_epochs": 3, "n_buckets": 2048},
-    "static": {"max_epochs": 3},
+    "static": {"max_epochs": 3, "n_pools": 1},
     "calibrated": {"n_folds": 2},
     "surface": {"C_grid": (0.01,), "rounds": (5, 10)},
     "encoder": {"max_tokens": 64, "overlap_tokens": 16, "max_windows": 2, "C_grid": (0.01,)},

@@ -193,9 +193,16 @@ def test_frozen_parameters_stay() -> None:
 @pytest.mark.filterwarnings("ignore:.*overflow.*:RuntimeWarning")
 def test_a_loss_that_is_no_number() -> None:
     """Where the loss stops being a number the fit says so, in which pass, and what to change."""
-    with pytest.raises(MetamodelError, match=r"loss became nan in pass 1: lower learning_rate \(now 0.05\)"):
+    with pytest.raises(MetamodelError, match=r"loss of pass 1 became .*: lower learning_rate \(now 0.05\)"):
         trained_network(lambda: Line([[0.5, 0.5]] * 2, math.nan), signs(30, 0), None, QUICK, FitContext())
     assert torch.get_num_threads() >= 1
+
+
+def test_weights_that_are_no_numbers() -> None:
+    """A last step that ruins the weights is said too, though no loss was computed after it."""
+    once = NetworkOptions(learning_rate=3e38, max_epochs=1, weight_decay=1e30)
+    with pytest.raises(MetamodelError, match="the weights became infinite or no number: lower learning_rate"):
+        trained_network(fair, signs(9, 0), None, once, FitContext())
 
 
 def test_nothing_labeled_leaves_the_network() -> None:

@@ -108,12 +108,12 @@ def test_group_dro_of_two_processes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_process_that_fails(tmp_path: Path) -> None:
     """What goes wrong in another process is said as in one: no traceback of a launcher."""
-    options = {"learning_rate": 1e30, "weight_decay": 1e30, "gradient_clip_val": 0.0}
+    options = {"learning_rate": 1e30, "gradient_clip_val": 0.0, "batch_size": 16}
     for number, several in enumerate(({}, {"strategy": "ddp", "devices": 2})):
         folder = tmp_path / str(number)
         fits({"folder": str(folder), "options": options | several})
         message = (folder / "error").read_text(encoding="utf-8")
-        assert message.startswith("the loss became "), message
+        assert message.startswith("the loss of pass 1 became infinite or no number"), message
         assert "lower learning_rate (now 1e+30)" in message
 
 
@@ -134,7 +134,7 @@ def test_a_killed_fit_goes_on(passes: int, tmp_path: Path) -> None:
     assert len(list((killed / "logs").glob("*.ckpt"))) == 1
     assert fits({"folder": str(killed), "options": options}) == [0]
     assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
-    assert sorted(path.name for path in (killed / "logs").glob("metrics*.csv")) == ["metrics-0.csv", "metrics.csv"]
+    assert (killed / "logs" / "metrics-0.csv").exists()
     assert not list((killed / "logs").glob("*.ckpt"))
 
 

@@ -26,7 +26,7 @@ from trainers.static import Static, StaticMetamodel, standardized
 
 pytestmark = pytest.mark.skipif(find_spec("wordllama") is None, reason="the extra static is not installed")
 Planted = Callable[..., LabeledPrompts]
-SMALL = Static(max_epochs=3)
+SMALL = Static(max_epochs=3, n_pools=2)
 
 
 def bits(metamodel: Metamodel, prompts: LabeledPrompts, behavior: str) -> float:

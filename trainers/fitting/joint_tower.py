@@ -109,10 +109,12 @@ class TowerFit(NamedTuple):
     Attributes:
         tower: Fitted on all prompts.
         factors: Of each prompt, by the tower that saw neither its text nor, under shift, its domain, [n, r].
+        wanted: What the factors stand for, from the targets themselves, [n, r].
     """
 
     tower: Tower
     factors: FloatArray
+    wanted: FloatArray
 
 
 class _Moments(NamedTuple):
@@ -170,7 +172,8 @@ def fit_tower(
     weights = (_solve(total, chosen) @ directions).astype(np.float32).astype(np.float64)
     if basis.n_waves and not chosen.scales[-1]:
         basis = Basis(standardizer=basis.standardizer, n_waves=0, n_waved=basis.n_waved)
-    return TowerFit(tower=Tower(basis=basis, weights=weights[: basis.width]), factors=left_out @ directions)
+    tower = Tower(basis=basis, weights=weights[: basis.width])
+    return TowerFit(tower=tower, factors=left_out @ directions, wanted=targets @ directions)
 
 
 class _FoldMoments(NamedTuple):

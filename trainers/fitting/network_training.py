@@ -83,10 +83,7 @@ class NetworkTraining(pl.LightningModule):
         share = process_rank()[1] / batch.n_prompts
         mean_bits = bits.detach().sum() * share
         if not math.isfinite(mean_bits):
-            raise MetamodelError(
-                f"the loss became {mean_bits.item()} in pass {self.current_epoch + 1}: lower learning_rate "
-                f"(now {self._options.learning_rate:g}) or gradient_clip_val (now {self._options.gradient_clip_val:g})"
-            )
+            raise not_finite(f"loss of pass {self.current_epoch + 1}", self._options)
         several = process_rank()[1] > 1
         on_epoch = partial(self.log, on_step=False, on_epoch=True, prog_bar=True)
         on_epoch("train_bits", mean_bits, batch_size=batch.n_prompts, sync_dist=several)
@@ -127,6 +124,14 @@ class NetworkTraining(pl.LightningModule):
         # In mixed precision Lightning cannot shorten the gradients of a fused optimizer.
         is_fused = self.device.type == "cpu" and "mixed" not in self._options.precision
         return torch.optim.AdamW(groups, weight_decay=self._options.weight_decay, fused=is_fused)
+
+
+def not_finite(what: str, options: NetworkOptions) -> MetamodelError:
+    """Return the error that says what stopped being a number, and what to change."""
+    return MetamodelError(
+        f"the {what} became infinite or no number: lower learning_rate (now {options.learning_rate:g}) or set "
+        f"gradient_clip_val (now {options.gradient_clip_val:g}, 0 is off) lower"
+    )
 
 
 def parameter_groups(

@@ -68,7 +68,7 @@ from trainers.fitting.checkpoints import (
 )
 from trainers.fitting.loggers import FinishLogger, logger_of, quiet_lightning
 from trainers.fitting.network_options import NetworkOptions
-from trainers.fitting.network_training import WATCHED, NetworkTraining
+from trainers.fitting.network_training import WATCHED, NetworkTraining, not_finite
 from trainers.networks.network import Network
 
 _NetworkType = TypeVar("_NetworkType", bound=Network)
@@ -131,9 +131,9 @@ def trained_network(
             context.directory.mkdir(parents=True, exist_ok=True)
             identity = fit_identity(module, train, validation, options, seed=context.seed)
             checkpoint = checkpoint_path(context.directory, identity)
-        _fit(
-            module, batches, judged if judged is not None and judged.has_labels else None, options, context, checkpoint
-        )
+        _fit(module, batches, judged, options, context, checkpoint)
+        if not all(tensor.isfinite().all() for tensor in module.state_dict().values()):  # after the very last step
+            raise not_finite("weights", options)
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
     return Trained(network, int(module.best_pass) or options.max_epochs)

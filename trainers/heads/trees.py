@@ -19,7 +19,7 @@ from trainers.artifacts.artifact import WEIGHTS_FILE, Artifact, Tensor
 from trainers.heads.outcomes import softmax
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 _LEAF = -1
 # Values that a feature is told apart by: more cost time and fit noise.
@@ -53,8 +53,13 @@ class TreeHead(NamedTuple):
     numbers: FloatArray
 
     @classmethod
-    def from_sklearn(cls, model: HistGradientBoostingClassifier, *, n_iterations: int) -> TreeHead:
-        """Read the first `n_iterations` rounds of a fitted model: the same scores as its own."""
+    def from_sklearn(
+        cls, model: HistGradientBoostingClassifier | HistGradientBoostingRegressor, *, n_iterations: int
+    ) -> TreeHead:
+        """Read the first `n_iterations` rounds of a fitted model: the same scores as its own.
+
+        A regression's one score is that of the second of two outcomes.
+        """
         # scikit-learn has no public access to its trees; a test compares the predictions.
         trees = [tree.nodes for round_ in model._predictors[:n_iterations] for tree in round_]  # noqa: SLF001 - see above
         nodes = np.concatenate(trees)
@@ -62,7 +67,7 @@ class TreeHead(NamedTuple):
         is_leaf = nodes["is_leaf"].astype(bool)
         within = np.arange(len(nodes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         return cls(
-            outcomes=np.asarray(model.classes_, dtype=np.int32),
+            outcomes=np.asarray(getattr(model, "classes_", (0, 1)), dtype=np.int32),
             baseline=np.ravel(model._baseline_prediction).astype(np.float64),  # noqa: SLF001 - see above
             sizes=sizes,
             features=np.where(is_leaf, _LEAF, nodes["feature_idx"]).astype(np.int32),
@@ -82,9 +87,9 @@ class TreeHead(NamedTuple):
         head = cls(
             outcomes=outcomes.astype(np.int32),
             baseline=artifact.floats(f"baseline.{index}", (None,)),
-            sizes=_whole_numbers(artifact, f"sizes.{index}"),
-            features=_whole_numbers(artifact, f"features.{index}"),
-            rights=_whole_numbers(artifact, f"rights.{index}"),
+            sizes=whole_numbers(artifact, f"sizes.{index}"),
+            features=whole_numbers(artifact, f"features.{index}"),
+            rights=whole_numbers(artifact, f"rights.{index}"),
             numbers=artifact.floats(f"numbers.{index}", (None,)),
         )
         problem = head.problem(n_features)
@@ -141,14 +146,18 @@ class TreeHead(NamedTuple):
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Return the probabilities of the outcomes that training had, [n, s]."""
+        scores = self.scores(features)
+        if scores.shape[1] == 1:
+            scores = np.hstack([np.zeros_like(scores), scores])
+        return softmax(scores)
+
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Return the sums of leaves, [n, o]; a row never depends on the others."""
         # As in training: single precision, where the thresholds are exact.
         inputs = features.astype(np.float32).astype(np.float64)
         n_rows = max(_VISITS // max(len(self.sizes), 1), _FEWEST_ROWS)
         parts = [self._scores(inputs[start : start + n_rows]) for start in range(0, len(inputs), n_rows)]
-        scores = np.concatenate([np.zeros((0, len(self.baseline))), *parts])
-        if scores.shape[1] == 1:
-            scores = np.hstack([np.zeros_like(scores), scores])
-        return softmax(scores)
+        return np.concatenate([np.zeros((0, len(self.baseline))), *parts])
 
     def _scores(self, inputs: FloatArray) -> FloatArray:
         """Return the sum of the leaves that each row falls into, [n, o]; summed in order, whatever the batch."""
@@ -288,7 +297,7 @@ def _are_preorder(sizes: IntArray, features: NDArray[np.int32], rights: IntArray
     return True
 
 
-def _whole_numbers(artifact: Artifact, name: str) -> NDArray[np.int32]:
+def whole_numbers(artifact: Artifact, name: str) -> NDArray[np.int32]:
     """Return a list of whole numbers in any order.
 
     Raises:
