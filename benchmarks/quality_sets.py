@@ -25,6 +25,8 @@ TEST_SHARE = 0.2
 # A label that nearly every output shares leaves nothing to predict.
 LEAST_RATE = 0.01
 LEAST_DOMAIN = 50
+# Behaviors beside `correct` are measured on so many primary models, spread over their names.
+MOST_MODELS_BESIDE_CORRECT = 7
 SEED = 0
 
 
@@ -147,6 +149,10 @@ def _labels(path: Path, prompt_ids: list[str]) -> tuple[dict[str, FloatArray], t
         values = table.reindex(index=prompt_ids, columns=list(models)).to_numpy(dtype=np.float64, copy=True)
         rates = np.array([np.nanmean(column) if not np.isnan(column).all() else 0.0 for column in values.T])
         values[:, (rates < LEAST_RATE) | (rates > 1 - LEAST_RATE)] = np.nan
+        if behavior != "correct":
+            kept = np.flatnonzero(~np.isnan(values).all(axis=0))
+            step = max(1, -(-len(kept) // MOST_MODELS_BESIDE_CORRECT))
+            values[:, np.setdiff1d(np.arange(len(models)), kept[::step])] = np.nan
         if not np.isnan(values).all():
             labels[behavior] = values
     return labels, models

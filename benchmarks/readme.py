@@ -158,6 +158,35 @@ def train_table(name: str) -> str:
     return "\n".join(lines)
 
 
+def quality_table(name: str) -> str:
+    """Return what every way of predicting reaches on each set of real outputs, for the behavior `correct`."""
+    sets: Mapping[str, Any] = read_figures(name)
+    titles = ("set", "way", "AUROC, left out", "bits, left out", "worst", "AUROC, random", "bits, random")
+    lines = [f"| {' | '.join(titles)} |", "| --- | --- " + "| ---: " * (len(titles) - 2) + "|"]
+    for set_name, figures in sets.items():
+        for way, row in figures["ways"].items():
+            own = row.get("correct", {})
+            shown = f"**{way}**" if way == figures["headline"] else way
+            worst = f"{own['out_worst_bits']:+.3f} ({own['out_worst']})" if "out_worst" in own else ""
+            cells = (_figure(own, "out_auroc", ".3f"), _figure(own, "out_bits", "+.3f"), worst)
+            cells += (_figure(own, "random_auroc", ".3f"), _figure(own, "random_bits", "+.3f"))
+            lines.append(f"| {set_name} | {shown} | {' | '.join(cells)} |")
+    told = (
+        "Whether real models answer correctly, from the prompt alone: means over primary models, each left-out domain "
+        "judged by itself, 95 % bootstrap intervals over prompts. `other_models` is an oracle: it sees what the other "
+        "primary models did with the same prompt. "
+    )
+    lines += ["", told + _measured(name)]
+    return "\n".join(lines)
+
+
+def _figure(row: Mapping[str, Any], key: str, form: str) -> str:
+    if row.get(key) is None:
+        return ""
+    low, high = row[f"{key}_interval"]
+    return f"{row[key]:{form}} [{low:{form}}, {high:{form}}]"
+
+
 def _measured(name: str) -> str:
     return f"Measured by `benchmarks/{name}.py`."
 
@@ -168,6 +197,7 @@ BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "zoo": ("zoo", zoo_table),
     "collect": ("collect", collect_table),
     "featurize": ("featurize", featurize_table),
+    "quality": ("quality", quality_table),
     "train": ("train", train_table),
 }
 

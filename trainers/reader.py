@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from metamodel.errors import ConfigError
-from metamodel.labels import LabeledPrompts
+from metamodel.labels import LabeledPrompts, LabelSpace
 from metamodel.protocols import FitContext, ReadsTexts
 from metamodel.types import JSONObject
 from trainers.artifacts.artifact import JSON
@@ -91,13 +91,13 @@ class Reader(DenseTrainer):
         """Return what turns texts into numbers; loads the reader."""
         return ReaderInputs(reader=self._reader, max_tokens=self.max_tokens, kind=self.states, layout=self._layout)
 
-    def families(self) -> Mapping[str, HeadFamily]:
+    def families(self, space: LabelSpace) -> Mapping[str, HeadFamily]:
         """Return the heads on the profile alone, then those that also see one layer."""
         layout, strengths = self._layout, tuple(sorted(self.C_grid))
         profile = tuple(layout.profile)
         families: dict[str, HeadFamily] = {
             f"profile_{name}": ColumnsFamily(family=family, columns=profile)
-            for name, family in super().families().items()
+            for name, family in super().families(space).items()
         }
         probes: dict[Probe, HeadFamily] = {
             "difference": DifferenceFamily(n_plain=layout.n_profile, strengths=strengths),

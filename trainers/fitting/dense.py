@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 
 from metamodel.errors import DataError
-from metamodel.labels import LabeledPrompts, LabelTable
+from metamodel.labels import LabeledPrompts, LabelSpace, LabelTable
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, Predictions
 from trainers.artifacts.artifact import (
@@ -34,11 +34,13 @@ from trainers.artifacts.reading import component_from_fields, read_artifact
 from trainers.fitting.head_choice import AND, HeadOptions, fit_head
 from trainers.heads.family import AverageHead, Head, HeadFamily, LinearFamily
 from trainers.heads.logistic import require_positive
+from trainers.heads.ordered import OrderedFamily, is_ordered
 from trainers.heads.outcomes import outcome_shares, require_prompts, smoothed_prior
 from trainers.heads.trees import TreeFamily
 from trainers.inputs.dense import DenseInputs, Standardizer, computed
 
 HeadName = Literal["linear", "trees", "best"]
+_AVERAGED = {"linear", "ordered", "trees"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +84,14 @@ class DenseTrainer(ABC):
     def inputs(self) -> DenseInputs:
         """Return what turns texts into numbers; may read pretrained weights."""
 
-    def families(self) -> Mapping[str, HeadFamily]:
-        """Return the families of heads to choose from, by name, the simplest first."""
+    def families(self, space: LabelSpace) -> Mapping[str, HeadFamily]:
+        """Return the families of heads to choose from for a label space, by name, the simplest first."""
         families: dict[str, HeadFamily] = {}
+        strengths = tuple(sorted(self.C_grid))
         if self.head != "trees":
-            families["linear"] = LinearFamily(strengths=tuple(sorted(self.C_grid)))
+            families["linear"] = LinearFamily(strengths=strengths)
+            if is_ordered(space):
+                families["ordered"] = OrderedFamily(strengths=strengths)
         if self.head != "linear":
             families["trees"] = TreeFamily(leaves=tuple(sorted(self.leaves)), rounds=tuple(sorted(self.rounds)))
         return families
@@ -103,11 +108,11 @@ class DenseTrainer(ABC):
         raw = computed(inputs, prompts.texts)
         standardizer = Standardizer.of(raw)
         features = standardizer.apply(raw)
-        options = self.head_options()
         fitted = {}
         for name, table in prompts.labels.items():
             rows, shares = outcome_shares(table)
             texts, domains = [prompts.texts[row] for row in rows], [prompts.domains[row] for row in rows]
+            options = self.head_options(table.space)
             fitted[name] = fit_head(features[rows], shares, texts, domains, options=options, context=context)
         weights: dict[str, Tensor] = {**prior_tensors(prompts), **standardizer.tensors()}
         for index, behavior in enumerate(fitted.values()):
@@ -125,13 +130,13 @@ class DenseTrainer(ABC):
         )
         return DenseMetamodel(artifact, self, inputs)
 
-    def head_options(self) -> HeadOptions:
-        """Return what is tried for each behavior and on how much."""
-        families = self.families()
+    def head_options(self, space: LabelSpace) -> HeadOptions:
+        """Return what is tried for a behavior of a label space, and on how much."""
+        families = self.families(space)
         return HeadOptions(
             families=families,
             # Families of another trainer's own may share the names of their tensors.
-            averages=self.head == "best" and set(families) == {"linear", "trees"},
+            averages=self.head == "best" and set(families) <= _AVERAGED,
             choosing_prompts=self.choosing_prompts,
             fitting_prompts=self.fitting_prompts,
         )
@@ -176,11 +181,11 @@ class DenseMetamodel(StoredMetamodel):
         super().__init__(artifact)
         self._inputs = inputs
         self._standardizer = Standardizer.from_artifact(artifact, inputs.width)
-        families = trainer.families()
-        names = _family_names(artifact.documents.get("heads"), artifact, families)
+        families = {name: trainer.families(space) for name, space in artifact.spaces.items()}
+        names = _family_names(artifact.documents.get("heads"), families)
         self._heads = {
             name: AverageHead(
-                parts=tuple(families[part].read(artifact, index, width=inputs.width) for part in names[name])
+                parts=tuple(families[name][part].read(artifact, index, width=inputs.width) for part in names[name])
             )
             for index, name in enumerate(artifact.spaces)
         }
@@ -208,12 +213,13 @@ def pooled(train: LabeledPrompts, validation: LabeledPrompts) -> LabeledPrompts:
     )
 
 
-def _family_names(value: JSON, artifact: Artifact, families: Mapping[str, HeadFamily]) -> dict[str, list[str]]:
+def _family_names(value: JSON, families: Mapping[str, Mapping[str, HeadFamily]]) -> dict[str, list[str]]:
     """Return the families of each behavior's head, one or several that are averaged."""
-    if isinstance(value, dict) and set(value) == set(artifact.spaces):
+    if isinstance(value, dict) and set(value) == set(families):
         names = {behavior: str(joined).split(AND) for behavior, joined in value.items()}
-        if all(set(parts) <= set(families) and len(set(parts)) == len(parts) for parts in names.values()):
+        if all(set(parts) <= set(families[one]) and len(set(parts)) == len(parts) for one, parts in names.items()):
             return names
+    known = sorted({name for of_behavior in families.values() for name in of_behavior})
     raise DataError(
-        f"heads.json must name one of {', '.join(families)}, or several joined by {AND}, for each behavior: train again"
+        f"heads.json must name one of {', '.join(known)}, or several joined by {AND}, for each behavior: train again"
     )
