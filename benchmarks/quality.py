@@ -1,6 +1,6 @@
 """How well metamodels predict real models on prompts and domains that they never saw, beside every rival.
 
-    python benchmarks/quality.py --data DIR [--sets NAME ...] [--ways NAME ...] [--prompts N] [--quick]
+    python benchmarks/quality.py --data DIR [--sets NAME ...] [--ways NAME ...] [--prompts N] [--models N] [--quick]
 
 DIR is a folder with prompts.parquet and outputs.parquet or outputs_slim.parquet, or a folder of such folders. Every
 way is fitted on the same prompts and judged on the same: each domain left out in turn (the mean over domains of what
@@ -10,6 +10,8 @@ differences to ours are paired. What each way is chosen on never includes the ju
 
 Figures by set: out_auroc, out_bits, out_worst_bits, random_auroc, random_bits of the headline way and `correct`, the
 same of every way and behavior under `ways`; new_model_100_share and new_model_20_share where there are enough models.
+surface, static, encoder and stack are fitted for each primary model alone and take hours: name them in --ways, with
+--models 3 or so.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from quality_new_models import new_model_figures
-from quality_ours import HEADLINE, OURS
+from quality_ours import HEADLINE, OURS, SLOW
 from quality_rivals import ORACLES, RIVALS, Way
 from quality_scores import Judged, Scores, difference_with_interval, mean_with_interval, score
 from quality_sets import RealSet, Split, read_sets
@@ -41,11 +43,13 @@ CACHE = Path(__file__).parent / "results" / ".cache"
 def main() -> None:
     """Measure, print and store."""
     options = _options()
-    ways: dict[str, Way] = {**RIVALS, **ORACLES, **OURS}
-    chosen = QUICK_WAYS if options.quick else (options.ways or tuple(ways))
+    default: dict[str, Way] = {**OURS, **RIVALS, **ORACLES}
+    ways = {**default, **SLOW}
+    chosen = QUICK_WAYS if options.quick else (options.ways or tuple(default))
     figures: dict[str, Any] = {}
     with stored_under(CACHE):
-        for real in read_sets(options.data, n_prompts=QUICK_PROMPTS if options.quick else options.prompts):
+        n_prompts = QUICK_PROMPTS if options.quick else options.prompts
+        for real in read_sets(options.data, n_prompts=n_prompts, n_models=options.models):
             if options.sets and real.name not in options.sets:
                 continue
             print(f"\n{real.name}: {len(real.texts)} prompts, {len(real.models)} primary models", flush=True)
@@ -53,7 +57,7 @@ def main() -> None:
             figures[real.name] = set_figures(real, scores, seconds)
             print_tables(real, figures[real.name])
             figures[real.name] |= new_model_figures(real)
-    if options.quick or options.sets or options.ways or options.prompts:
+    if options.quick or options.sets or options.ways or options.prompts or options.models:
         print(json.dumps({name: {k: v for k, v in one.items() if k != "ways"} for name, one in figures.items()}))
         print("part of the benchmark: nothing is stored")
         return
@@ -155,6 +159,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="*", default=[], help="names of the sets to measure; all by default")
     parser.add_argument("--ways", nargs="*", default=[], help="names of the ways to measure; all by default")
     parser.add_argument("--prompts", type=int, help="most prompts of a set")
+    parser.add_argument("--models", type=int, help="most primary models of a set")
     parser.add_argument("--quick", action="store_true", help="few prompts and ways: checks the script, measures little")
     return parser.parse_args()
 

@@ -167,7 +167,9 @@ def _one_logistic(train: object, labels: FloatArray, test: object, *, strength: 
         return np.full(n_test, classes[0] if len(classes) else np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegression(C=strength, max_iter=300).fit(train[present], labels[present])  # type: ignore[index] # the same
+        # For sparse rows liblinear, as is usual; its penalty also holds the intercept.
+        solver = "lbfgs" if isinstance(train, np.ndarray) else "liblinear"
+        model = LogisticRegression(C=strength, max_iter=300, solver=solver).fit(train[present], labels[present])  # type: ignore[index] # the same
     probabilities: FloatArray = model.predict_proba(test)[:, 1]
     return probabilities
 

@@ -83,29 +83,35 @@ class RealSet:
         return LabeledPrompts(texts=texts, domains=tuple(self.domains[row] for row in rows), labels=tables)
 
 
-def read_sets(folder: Path, *, n_prompts: int | None = None) -> Iterator[RealSet]:
+def read_sets(folder: Path, *, n_prompts: int | None = None, n_models: int | None = None) -> Iterator[RealSet]:
     """Yield every set in a folder: the folder itself, or its sub-folders.
 
     Args:
         folder: Where to look.
         n_prompts: Most prompts of a set, chosen by hash; None takes all.
+        n_models: Most primary models of a set, spread over their names; None takes all.
     """
     candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     for path in candidates:
         outputs = [path / "outputs_slim.parquet", path / "outputs.parquet"]
         if (path / "prompts.parquet").exists() and any(file.exists() for file in outputs):
-            found = _read_set(path, n_prompts)
+            found = _read_set(path, n_prompts, n_models)
             if found is not None:
                 yield found
 
 
-def _read_set(path: Path, n_prompts: int | None) -> RealSet | None:
+def _read_set(path: Path, n_prompts: int | None, n_models: int | None) -> RealSet | None:
     prompts = pd.read_parquet(path / "prompts.parquet").drop_duplicates("prompt_id")
     if n_prompts is not None and n_prompts < len(prompts):
         order = np.argsort(hashed_shares(list(prompts["prompt"]), seed=SEED, purpose="subset"))
         prompts = prompts.iloc[np.sort(order[:n_prompts])]
     prompts = prompts.reset_index(drop=True)
     labels, models = _labels(path, list(prompts["prompt_id"]))
+    if n_models is not None:
+        kept = np.arange(len(models))[:: -(-len(models) // n_models)]
+        models = tuple(models[column] for column in kept)
+        labels = {behavior: values[:, kept] for behavior, values in labels.items()}
+        labels = {behavior: values for behavior, values in labels.items() if not np.isnan(values).all()}
     domains = _domains(prompts)
     source = prompts["src"] if "src" in prompts else pd.Series([""] * len(prompts))
     splits = (*_shifts(prompts, domains), _random_split(list(prompts["prompt"])))

@@ -249,9 +249,8 @@ class StaticMetamodel(StoredMetamodel):
                 scores = _FARTHEST_SCORE * np.tanh((vectors * self._scorers[number]).sum(axis=1))
                 shares *= np.exp(scores)[columns]
             shares /= np.bincount(owners, shares, minlength=counts.shape[0])[owners]
-            pooled: FloatArray = (
-                csr_array((shares, columns, counts.indptr), shape=(counts.shape[0], len(used))) @ vectors
-            )
+            weights = csr_array((shares, columns, counts.indptr), shape=(counts.shape[0], len(used)))
+            pooled: FloatArray = np.asarray(weights @ vectors)
             pools.append(rowwise_product(pooled, projection))
         return pools
 
