@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from metamodel.errors import DataError
 from metamodel.information import cross_entropy_bits, reduction_bits
@@ -15,6 +16,7 @@ from metamodel.types import FloatArray
 from trainers.fitting.domain_folds import domain_folds
 from trainers.fitting.joint_targets import completed, target_matrix
 from trainers.fitting.joint_tower import Basis, fit_tower
+from trainers.fitting.joint_trees import SHARES, fit_factor_trees
 from trainers.heads.low_rank import Population, TaskData, fit_link, fit_population, link_probabilities
 from trainers.inputs.dense import Standardizer
 from trainers.joint import Joint, JointMetamodel
@@ -231,3 +233,41 @@ def test_settings_that_mean_nothing(wrong: dict[str, object]) -> None:
     """They are refused when the config is read, not after minutes of fitting."""
     with pytest.raises(ValueError, match="must be"):
         Joint(**wrong)  # type: ignore[arg-type] # wrong on purpose
+
+
+def _bent(n: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Return features and a target that no straight line follows: the product of two signs."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 4))
+    return features, np.sign(features[:, 0]) * np.sign(features[:, 1])
+
+
+def test_trees_follow_what_bends() -> None:
+    """Trees take over where the tower's factor is blind, and their share is 0 where it knows all."""
+    features, target = _bent(1200, 0)
+    folds = domain_folds([str(row) for row in range(1200)], ["d"] * 1200, expects_shift=False, seed=0)
+    blind = np.zeros((1200, 1))
+    grown = fit_factor_trees(features, target[:, None], blind, folds, n_factors=2, seed=0)
+    assert grown.trees.shares[0] == max(SHARES)
+    new, wanted = _bent(300, 1)
+    found = grown.trees.blended(np.zeros((300, 1)), new)[:, 0]
+    assert np.corrcoef(found, wanted)[0, 1] > 0.8
+    knowing = fit_factor_trees(features, target[:, None], target[:, None], folds, n_factors=1, seed=0)
+    np.testing.assert_array_equal(knowing.trees.shares, [0.0])
+    np.testing.assert_array_equal(knowing.factors[:, 0], target)
+
+
+def test_trees_are_saved_and_checked(tmp_path: Path) -> None:
+    """Enough prompts grow trees; they predict the same after loading, and damaged ones are refused."""
+    prompts = _across(700, 0)
+    metamodel = Joint(n_waves=0).fit(prompts, prompts.take([]), context=FitContext())
+    assert "tree_sizes.0" in metamodel.artifact.weights
+    metamodel.save(tmp_path)
+    texts = _across(20, 1).texts
+    for task, values in metamodel.predict(texts).items():
+        np.testing.assert_array_equal(Joint.load(tmp_path).predict(texts)[task], values)
+    weights = load_file(tmp_path / "weights.safetensors")
+    for damage in ({"tree_rights.0": weights["tree_rights.0"] * 0}, {"tree_shares": weights["tree_shares"] + 2}):
+        save_file({**weights, **damage}, tmp_path / "weights.safetensors")
+        with pytest.raises(DataError, match="tree"):
+            Joint.load(tmp_path)
