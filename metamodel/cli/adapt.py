@@ -30,7 +30,7 @@ def adapt(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count the labels, fit nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a new primary model to a metamodel from few labeled prompts of it: 20 help, 100 nearly do.
+    """Add a new primary model to a metamodel from few labeled prompts of it: a hundred, or what there is.
 
     The table has a column prompt and a column label (with a column behavior where the metamodel predicts several), or
     one column a behavior, named like it. Binary labels are 0 or 1 (no or yes), categorical ones a class, counts and

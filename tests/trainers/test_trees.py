@@ -16,7 +16,7 @@ from metamodel.types import FloatArray
 from trainers.artifacts.artifact import Artifact, TrainingFacts
 from trainers.heads.logistic import fit_heads
 from trainers.heads.outcomes import cross_entropy_bits, smoothed_prior
-from trainers.heads.trees import TreeFamily, TreeHead
+from trainers.heads.trees import TreeFamily, TreeHead, bin_edges, binned
 
 FAMILY = TreeFamily(leaves=(3, 6), rounds=(5, 20), min_prompts=5, l2=1.0, feature_share=1.0)
 NOTHING = LabeledPrompts(texts=(), domains=(), labels={})
@@ -198,3 +198,20 @@ def test_untrusted_trees_are_refused(corruption: str, head: TreeHead) -> None:
     artifact = replace(stored(head, 3), weights=tensors)
     with pytest.raises(DataError, match="train again"):
         TreeHead.from_artifact(artifact, 0, n_features=4)
+
+
+def test_trees_of_bins_read_values() -> None:
+    """Fitted to bins, trees send every value, seen or not, where scikit-learn sends its bin."""
+    rng = np.random.default_rng(0)
+    features = np.stack([rng.normal(size=600), rng.integers(0, 4, 600), rng.exponential(size=600)], axis=1)
+    features = features.astype(np.float32).astype(np.float64)
+    labels = (features[:, 0] * (features[:, 1] - 1.5) + rng.normal(size=600) > 0).astype(np.int64)
+    edges = bin_edges(features, 31)
+    assert edges.shape == (3, 30)
+    assert np.isfinite(edges[1]).sum() == 3
+    model = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=4, max_bins=31, early_stopping=False)
+    model.fit(binned(features, edges), labels)
+    head = TreeHead.from_sklearn(model, n_iterations=20, edges=edges).in_single_precision()
+    new = np.concatenate([features, features + 0.01, features * 3]).astype(np.float32).astype(np.float64)
+    wanted = model.predict_proba(binned(new, edges))
+    np.testing.assert_allclose(head.probabilities(new), wanted, rtol=0, atol=1e-6)
