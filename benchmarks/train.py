@@ -6,7 +6,6 @@ DIR holds mmlu_pro/ and corpora/; without it the prompts are made up. Every way 
 behaviors (16 planted, 4 real where there is data) in a process of its own, one after the other, on two threads:
 
 bag, surface, static  ours, with their defaults: everything chosen and calibrated within the time
-tfidf_logistic        ours too: the baseline of the pipeline
 tfidf                 scikit-learn's TfidfVectorizer of words and pairs, once, and a LogisticRegression a behavior
 fasttext              one fastText model in its multi-label mode (one against all), words and pairs
 
@@ -37,7 +36,6 @@ WAYS = (
     ("bag", "prompts"),
     ("surface", "prompts"),
     ("static", "prompts"),
-    ("tfidf_logistic", "prompts"),
     ("tfidf", "prompts"),
     ("fasttext", "prompts"),
     ("joint", "across"),
