@@ -30,7 +30,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from results_file import write_results
+from results_file import read_figures, write_results
 
 from metamodel.primaries.stop_texts import before_stop
 from metamodel.prompts import GENERATED_DOMAINS
@@ -71,7 +71,11 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="folder with Hugging Face folders")
     parser.add_argument("--data", type=Path, help="folder with corpora/")
     parser.add_argument("--quick", action="store_true", help="few prompts: checks the script, measures little")
+    parser.add_argument("--import-only", action="store_true", help="measure the import again, keep all other figures")
     options = parser.parse_args()
+    if options.import_only:
+        print(write_results("collect", read_figures("collect") | import_figures(quick=options.quick)))
+        return
     sizes_of = QUICK_SIZES if options.quick else SIZES
     models = {} if options.models is None else {name: options.models / name for name in REAL_MODELS}
     models |= {f"zoo/{name}": zoo_folder(name) for name in ZOO_MODELS}

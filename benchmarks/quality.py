@@ -20,6 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,8 +31,10 @@ from quality_rivals import ORACLES, RIVALS, Way
 from quality_scores import Judged, Scores, difference_with_interval, mean_with_interval, score
 from quality_sets import RealSet, Split, read_sets
 from results_file import RESULTS, write_results
+from safetensors.numpy import load_file, save_file
 
 from metamodel.feature_cache import stored_under
+from metamodel.types import FloatArray, content_hash
 
 QUICK_PROMPTS = 600
 QUICK_WAYS = ("base_rate", "domain_tag", "surface14_logistic", HEADLINE)
@@ -71,9 +74,9 @@ def measured(
     found: dict[str, ByKind] = {}
     seconds = {}
     for name, way in ways.items():
-        begun = time.perf_counter()
-        predictions = [(split, way(real, split)) for split in real.splits]
-        seconds[name] = time.perf_counter() - begun
+        parts = [predicted(real, split, name, way) for split in real.splits]
+        predictions = [(split, part) for split, (part, _) in zip(real.splits, parts, strict=True)]
+        seconds[name] = sum(part_s for _, part_s in parts)
         found[name] = {
             kind: {
                 behavior: score([_judged(real, s, behavior, p) for s, p in predictions if s.is_shift == is_shift])
@@ -84,6 +87,36 @@ def measured(
         }
         print(f"  {name}: {seconds[name]:.0f} s", flush=True)
     return found, seconds
+
+
+def predicted(real: RealSet, split: Split, name: str, way: Way) -> tuple[dict[str, FloatArray], float]:
+    """Return what a way predicts on a split and the seconds that took, from disk where the same was measured before.
+
+    A benchmark of hours that was stopped goes on where it stopped; whatever the predictions depend on is in the name:
+    the labels, the split, the way, and the source of everything that is measured.
+    """
+    content = [real.name, *real.models, *real.texts, split.name, str(split.train.tobytes()), name]
+    content += [getattr(way, "__qualname__", None) or repr(way)]
+    content += [behavior + str(labels.tobytes()) for behavior, labels in real.labels.items()]
+    path = CACHE / f"{name}-{content_hash(*content, source_hash())[:24]}.safetensors"
+    if path.exists():
+        stored = load_file(path)
+        return {behavior: stored[behavior] for behavior in real.labels}, float(stored["seconds"][0])
+    begun = time.perf_counter()
+    predictions = way(real, split)
+    taken_s = time.perf_counter() - begun
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {behavior: np.ascontiguousarray(predictions[behavior]) for behavior in real.labels}
+    save_file({**tensors, "seconds": np.array([taken_s])}, path)
+    return predictions, taken_s
+
+
+@cache
+def source_hash() -> str:
+    """Return a hash of the source of the trainers and of the rivals."""
+    root = Path(__file__).parent.parent
+    files = [*sorted((root / "trainers").rglob("*.py")), *sorted((root / "benchmarks").glob("quality_*.py"))]
+    return content_hash(*(file.read_text(encoding="utf-8") for file in files))
 
 
 def set_figures(real: RealSet, scores: Mapping[str, ByKind], seconds: Mapping[str, float]) -> dict[str, Any]:
