@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from metamodel.labels import LabeledPrompts
+from metamodel.labels import LabeledPrompts, LabelSpace
 from metamodel.protocols import FitContext
 from metamodel.types import FloatArray
 from trainers.artifacts.artifact import Artifact, TrainingFacts, prior_tensors
@@ -18,6 +18,7 @@ from trainers.artifacts.reading import component_from_fields
 from trainers.fitting.calibration import Calibration, fit_calibrations
 from trainers.fitting.dense import DenseMetamodel, DenseTrainer
 from trainers.fitting.network_options import NetworkOptions
+from trainers.heads.family import HeadFamily
 from trainers.inputs.dense import DenseInputs, computed
 from trainers.inputs.encoder_files import MINILM
 from trainers.inputs.encoder_joined import JoinedInputs
@@ -118,6 +119,11 @@ class Encoder(DenseTrainer, NetworkOptions):
 
     def _joined(self, states: DenseInputs) -> DenseInputs:
         return JoinedInputs(parts=(states, SurfaceFeatures())) if self.with_surface else states
+
+    def families(self, space: LabelSpace) -> Mapping[str, HeadFamily]:
+        """Return the families of heads to choose from; a network's heads begin as linear ones, whatever the space."""
+        families = super().families(space)
+        return families if self.tuning == "frozen" else {"linear": families["linear"]}
 
     def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> DenseMetamodel:
         """Fit linear heads on the frozen encoder, and fine-tune both together where that is asked for.
