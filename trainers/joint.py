@@ -31,7 +31,7 @@ from trainers.fitting.joint_tower import Basis, Tower, fit_tower
 from trainers.fitting.joint_trees import FactorTrees, TreesFit, counted_features, fit_factor_trees
 from trainers.heads.low_rank import link_probabilities
 from trainers.heads.outcomes import require_prompts
-from trainers.inputs.dense import Standardizer
+from trainers.inputs.dense import Standardizer, require_inputs
 
 _LARGEST_WEIGHT = 1e30
 
@@ -147,11 +147,7 @@ class Joint:
         artifact = read_artifact(folder, kind=cls.kind)
         trainer = component_from_fields(cls, artifact.fields)
         inputs = JointInputs.named(trainer.inputs)
-        if artifact.documents.get("inputs") != inputs.identity:
-            raise DataError(
-                f"{folder}: was trained on inputs {artifact.documents.get('inputs')!r}, those here are "
-                f"{inputs.identity!r}: train again, or install what it was trained with"
-            )
+        require_inputs(folder, artifact, inputs.identity)
         return JointMetamodel(artifact, trainer, inputs)
 
 

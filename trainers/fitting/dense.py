@@ -37,7 +37,7 @@ from trainers.heads.logistic import require_positive
 from trainers.heads.ordered import OrderedFamily, is_ordered
 from trainers.heads.outcomes import outcome_shares, require_prompts, smoothed_prior
 from trainers.heads.trees import TreeFamily
-from trainers.inputs.dense import DenseInputs, Standardizer, computed
+from trainers.inputs.dense import DenseInputs, Standardizer, computed, require_inputs
 
 HeadName = Literal["linear", "trees", "best"]
 _AVERAGED = {"linear", "ordered", "trees"}
@@ -166,11 +166,7 @@ class DenseTrainer(ABC):
         artifact = read_artifact(folder, kind=cls.kind)
         trainer = component_from_fields(cls, artifact.fields)
         inputs = trainer.inputs()
-        if artifact.documents.get("inputs") != inputs.identity:
-            raise DataError(
-                f"{folder}: was trained on inputs {artifact.documents.get('inputs')!r}, those here are "
-                f"{inputs.identity!r}: train again, or install what it was trained with"
-            )
+        require_inputs(folder, artifact, inputs.identity)
         return DenseMetamodel(artifact, trainer, inputs)
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metamodel.errors import DataError
 from metamodel.feature_cache import computed_once
 from metamodel.types import FloatArray
 from trainers.artifacts.artifact import Artifact, Tensor
@@ -80,3 +82,17 @@ class Standardizer:
 def computed(inputs: DenseInputs, texts: Sequence[str]) -> FloatArray:
     """Return the numbers of each text in double precision, [n, d], computing none twice."""
     return computed_once(inputs.identity, texts, inputs.compute, inputs.width).astype(np.float64)
+
+
+def require_inputs(folder: Path, artifact: Artifact, identity: str) -> None:
+    """Refuse a metamodel that was trained on other inputs than those here.
+
+    Raises:
+        DataError: It was.
+    """
+    trained_on = artifact.documents.get("inputs")
+    if trained_on != identity:
+        raise DataError(
+            f"{folder}: was trained on inputs {trained_on!r}, those here are {identity!r}: train again, or install "
+            "what it was trained with"
+        )
