@@ -20,6 +20,7 @@ GROUND_FLOOR = {
     "metamodel.labels",
     "metamodel.metrics",
     "metamodel.feature_cache",
+    "metamodel.quiet",
     # A component that holds others builds them by kind, and reads them back.
     "metamodel.metamodels",
     "metamodel.registry",

@@ -1,4 +1,4 @@
-"""Pretrained token vectors, attention pooling and a small network, one head a behavior; trains in seconds.
+"""Pretrained token vectors, their mean or attention pools, and a small network, one head a behavior.
 
 Extra `static`: the vectors are wordllama's, 16 MB in its package; nothing is downloaded.
 

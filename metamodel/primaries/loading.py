@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
-from logging import CRITICAL, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metamodel.errors import MetamodelError
 from metamodel.primaries.abilities import measure_abilities
 from metamodel.primaries.stepping import Abilities
+from metamodel.quiet import quiet_transformers
 from metamodel.store.rows import clean_text
 from metamodel.zoo.architectures import register_lstm
 
@@ -125,26 +124,6 @@ def _plain_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
         getattr(kind, name) is not getattr(owner, name) for name, owner in (("decode", Base), ("_decode", Fast))
     )
     return None if overrides or not isinstance(tokenizer, Fast) else tokenizer.backend_tokenizer
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and advice off the terminal for the block."""
-    from transformers.utils import logging
-
-    loggers = [getLogger("transformers"), getLogger("huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    had_bars = logging.is_progress_bar_enabled()
-    for logger in loggers:
-        logger.setLevel(CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if had_bars:
-            logging.enable_progress_bar()
 
 
 @lru_cache(maxsize=4)

@@ -130,8 +130,8 @@ class TransformersModel:
                 single row.
         """
         from metamodel.primaries.decoding import Decoder
-        from metamodel.primaries.loading import quiet_transformers
         from metamodel.primaries.stop_texts import StopTexts
+        from metamodel.quiet import quiet_transformers
 
         loaded = self._load()
         refused: list[Outcome] = []
@@ -205,8 +205,8 @@ class TransformersModel:
         Raises:
             MetamodelError: If the model cannot be loaded or gives numbers that are not finite.
         """
-        from metamodel.primaries.loading import quiet_transformers
         from metamodel.primaries.reading_texts import read_tokens, room_tokens, shortened_text, shortened_tokens
+        from metamodel.quiet import quiet_transformers
 
         loaded = self._load()
         room = room_tokens(
@@ -224,8 +224,8 @@ class TransformersModel:
         return 8.0 * sum(weight.nbytes for weight in self._load().model.parameters())
 
     def _score_rows(self, loaded: LanguageModel, rows: Sequence[ScoredRow]) -> list[FloatArray | None]:
-        from metamodel.primaries.loading import quiet_transformers
         from metamodel.primaries.scoring import score_rows
+        from metamodel.quiet import quiet_transformers
 
         limit = loaded.context_tokens
         fitting = [

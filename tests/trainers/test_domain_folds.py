@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.fitting.choice import choose_out_of_fold
+from trainers.fitting.choice import predict_out_of_fold
 from trainers.fitting.domain_folds import domain_folds
+from trainers.heads.outcomes import smoothed_prior
 
 PROMPTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y", "z", "u", "v", "w"])), max_size=40)
 
@@ -35,8 +36,8 @@ def test_domains_are_dealt_evenly() -> None:
     assert sorted(len(fold.judge) for fold in folds) == [20, 30, 30, 30, 30]
 
 
-def test_the_candidate_that_carries_over_is_chosen() -> None:
-    """A look-up of what was seen loses to the truth about what was not, and the predictions are out of fold."""
+def test_predictions_are_out_of_fold() -> None:
+    """Every candidate's predictions stand in the rows' order, each with the prior of the fit that made it."""
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.2, 0.8, 60)
     shares = np.stack([1 - truth, truth], axis=1)
@@ -44,10 +45,14 @@ def test_the_candidate_that_carries_over_is_chosen() -> None:
 
     def fit_and_predict(fitting: np.ndarray, judging: np.ndarray) -> list[np.ndarray]:
         assert not set(fitting) & set(judging)
-        return [np.full((len(judging), 2), 0.5), shares[judging], 1 - shares[judging]]
+        return [np.full((len(judging), 2), 0.5), shares[judging]]
 
-    chosen = choose_out_of_fold(fit_and_predict, shares, folds)
-    assert chosen is not None
-    assert chosen.position == 1
-    np.testing.assert_array_equal(chosen.predictions, shares)
-    assert choose_out_of_fold(fit_and_predict, shares, []) is None
+    found = predict_out_of_fold(fit_and_predict, shares, folds)
+    assert found is not None
+    np.testing.assert_array_equal(found.judged, np.arange(60))
+    np.testing.assert_array_equal(found.candidates[0], np.full((60, 2), 0.5))
+    np.testing.assert_array_equal(found.candidates[1], shares)
+    for fold in folds:
+        own = smoothed_prior(shares[fold.fit])
+        np.testing.assert_array_equal(found.priors[fold.judge], np.tile(own, (len(fold.judge), 1)))
+    assert predict_out_of_fold(fit_and_predict, shares, []) is None

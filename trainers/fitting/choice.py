@@ -1,4 +1,4 @@
-"""Choose among candidate fits by the bits they cost where they were not fitted.
+"""Predict with candidate fits where they were not fitted, so that one can be chosen and calibrated there.
 
 Shapes: m = labeled prompts, c = outcomes.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from metamodel.types import FloatArray, IntArray
 from trainers.fitting.domain_folds import DomainFold
-from trainers.heads.outcomes import cross_entropy_bits, kept_inside, smoothed_prior
+from trainers.heads.outcomes import smoothed_prior
 
 # (rows to fit on, rows to predict) -> predictions of each candidate for the second, [., c].
 FitAndPredict: TypeAlias = Callable[[IntArray, IntArray], Sequence[FloatArray]]
@@ -29,24 +29,6 @@ class OutOfFold(NamedTuple):
 
     judged: IntArray
     candidates: list[FloatArray]
-    priors: FloatArray
-
-
-class Choice(NamedTuple):
-    """What the folds say.
-
-    Attributes:
-        position: Of the candidate with the fewest bits; the earlier of two equals, so list the simpler first.
-        bits: Bits of each candidate, averaged over prompts.
-        judged: Rows that were judged, rising, [m'].
-        predictions: What the chosen candidate predicted for each of them where it had not seen its fold, [m', c].
-        priors: Prior of the fit that predicted it, [m', c].
-    """
-
-    position: int
-    bits: list[float]
-    judged: IntArray
-    predictions: FloatArray
     priors: FloatArray
 
 
@@ -71,30 +53,3 @@ def predict_out_of_fold(
     order = np.argsort(judged, kind="stable")
     candidates = [np.concatenate(of_folds)[order] for of_folds in zip(*parts, strict=True)]
     return OutOfFold(judged=judged[order], candidates=candidates, priors=priors[order])
-
-
-def choose_out_of_fold(
-    fit_and_predict: FitAndPredict, shares: FloatArray, folds: Sequence[DomainFold]
-) -> Choice | None:
-    """Fit every candidate without each fold in turn and keep the one that costs the fewest bits there.
-
-    Args:
-        fit_and_predict: Fits all candidates on some rows and predicts others.
-        shares: Outcome shares of all labeled prompts, [m, c].
-        folds: Folds over these m rows.
-
-    Returns:
-        The choice; None where there is no fold.
-    """
-    predicted = predict_out_of_fold(fit_and_predict, shares, folds)
-    if predicted is None:
-        return None
-    bits = [cross_entropy_bits(shares[predicted.judged], kept_inside(one)) for one in predicted.candidates]
-    position = int(np.argmin(bits))
-    return Choice(
-        position=position,
-        bits=bits,
-        judged=predicted.judged,
-        predictions=predicted.candidates[position],
-        priors=predicted.priors,
-    )

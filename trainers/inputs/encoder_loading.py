@@ -6,14 +6,13 @@ Shapes: b = windows of a batch, t = tokens of the longest, h = the encoder's wid
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from inspect import signature
-from logging import CRITICAL, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from metamodel.errors import MetamodelError
+from metamodel.quiet import quiet_transformers
 from trainers.inputs.encoder_windows import TokenIds, Windowing, WindowScheme, windowing
 
 if TYPE_CHECKING:
@@ -132,26 +131,6 @@ def pooled(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
         return states[:, 0]
     kept = mask.unsqueeze(-1).to(states.dtype)  # [b, t, 1]
     return (states * kept).sum(dim=1) / kept.sum(dim=1)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and advice off the terminal for the block."""
-    from transformers.utils import logging
-
-    loggers = [getLogger("transformers"), getLogger("huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    had_bars = logging.is_progress_bar_enabled()
-    for logger in loggers:
-        logger.setLevel(CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if had_bars:
-            logging.enable_progress_bar()
 
 
 def _longest(module: PreTrainedModel, tokenizer_limit: int) -> int:

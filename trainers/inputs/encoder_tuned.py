@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.errors import DataError, MetamodelError
+from metamodel.quiet import quiet_transformers
 from trainers.artifacts.artifact import Artifact, Tensor
-from trainers.inputs.encoder_loading import Encoder, quiet_transformers
+from trainers.inputs.encoder_loading import Encoder
 from trainers.inputs.encoder_states import EncoderStates, states_of
 
 if TYPE_CHECKING:
