@@ -206,3 +206,16 @@ class Compresses(Protocol):
     def compressed(self, compression: Compression) -> Metamodel:
         """Return a variant that predicts from what it saves; raises DataError where there is nothing to leave out."""
         ...
+
+
+@runtime_checkable
+class Carries(Protocol):
+    """A metamodel whose predictions need parts that `save` does not write, and which can carry them along."""
+
+    def save_carried(self, folder: Path) -> None:
+        """Write into an existing folder what `save` writes, and those parts.
+
+        `load` reads it like any other; predicting then needs numpy and tokenizers alone (for encoders onnxruntime too).
+        Probabilities agree with those of the metamodel itself within 1e-5.
+        """
+        ...

@@ -1,0 +1,92 @@
+"""A pre-screen in memory: a metamodel, the rules it decides by, and what it knows of its training prompts.
+
+Shapes: n = prompts, c = outcomes of a behavior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from metamodel.errors import DataError, nearest_name_hint
+from metamodel.labels import LabelSpace
+from metamodel.protocols import Metamodel
+from metamodel.screen.rules import ScreenRule
+from metamodel.screen.screened import ScreenedPrompt
+from metamodel.types import FloatArray
+
+
+@runtime_checkable
+class KnowsTrainingPrompts(Protocol):
+    """Says how far a prompt lies from the training prompts."""
+
+    @property
+    def limit(self) -> float:
+        """Unfamiliarity above which a prompt is warned of."""
+        ...
+
+    def unfamiliarity(self, texts: Sequence[str]) -> FloatArray:
+        """Return the share of held-out training prompts that lie nearer than each text, [n], from 0 to 1."""
+        ...
+
+
+class Screen:
+    """Decides about prompts before the primary model is called.
+
+    It predicts probabilities, and its rules decide: nothing here compares a probability with anything but a rule.
+    """
+
+    def __init__(
+        self,
+        metamodel: Metamodel,
+        *,
+        spaces: Mapping[str, LabelSpace],
+        rules: Sequence[ScreenRule],
+        familiarity: KnowsTrainingPrompts | None = None,
+    ) -> None:
+        """Check that the rules speak of what the metamodel predicts.
+
+        Raises:
+            DataError: A rule names a behavior or an outcome that is not predicted.
+        """
+        self.metamodel, self.spaces, self.rules, self.familiarity = metamodel, dict(spaces), tuple(rules), familiarity
+        for rule in self.rules:
+            if rule.behavior not in self.spaces:
+                raise DataError(f"rule of {rule.behavior!r}: {nearest_name_hint(rule.behavior, self.spaces)}")
+            outcomes = self.spaces[rule.behavior].outcomes
+            unknown = sorted(set(rule.failures) - set(outcomes))
+            if unknown:
+                raise DataError(f"rule of {rule.behavior}: {nearest_name_hint(unknown[0], outcomes)}")
+        self._failing = {
+            rule.behavior: [self.spaces[rule.behavior].outcomes.index(outcome) for outcome in rule.failures]
+            for rule in self.rules
+        }
+
+    def __call__(self, prompts: Sequence[str]) -> list[ScreenedPrompt]:
+        """Return a decision on each prompt, in their order; a decision depends on its own prompt alone."""
+        predictions = self.metamodel.predict(prompts)
+        tables = {name: values.tolist() for name, values in predictions.items()}
+        distances = self.familiarity.unfamiliarity(prompts).tolist() if self.familiarity is not None else None
+        return [self._screened(row, tables, distances) for row in range(len(prompts))]
+
+    def _screened(
+        self, row: int, tables: Mapping[str, Sequence[Sequence[float]]], distances: Sequence[float] | None
+    ) -> ScreenedPrompt:
+        failures, stopped_by = {}, []
+        for rule in self.rules:
+            values = tables[rule.behavior][row]
+            failure = min(sum(values[place] for place in self._failing[rule.behavior]), 1.0)
+            failures[rule.behavior] = failure
+            if failure > rule.threshold:
+                stopped_by.append(rule.behavior)
+        distance = distances[row] if distances is not None else None
+        return ScreenedPrompt(
+            decision="stop" if stopped_by else "pass",
+            failures=failures,
+            stopped_by=tuple(stopped_by),
+            probabilities={
+                name: dict(zip(self.spaces[name].outcomes, values[row], strict=True)) for name, values in tables.items()
+            },
+            unfamiliarity=distance,
+            is_unfamiliar=distance is not None and self.familiarity is not None and distance > self.familiarity.limit,
+        )
