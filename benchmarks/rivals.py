@@ -60,7 +60,8 @@ def ours(task: Task) -> Answer:
         max_new_tokens=task["max_new_tokens"],
         stop=tuple(task["stop"]),
     )
-    n_prompt_tokens = sum(map(len, model._encode(model._load(), task["prompts"])))  # noqa: SLF001 - to describe the task
+    encoded = model._encode(model._load(), task["prompts"])  # noqa: SLF001 - to describe the task
+    n_prompt_tokens = {prompt.id: len(tokens) for prompt, tokens in zip(prompts, encoded, strict=True)}
     spent = {"admit": 0.0, "step": 0.0}
 
     def timed(lanes: type, name: str) -> None:
@@ -81,10 +82,13 @@ def ours(task: Task) -> Answer:
     def work() -> Answer:
         rows = [row for batch in model.generate(prompts, sampling) for row in batch if isinstance(row, Generation)]
         texts = {row.prompt_id: row.text for row in rows}
+        n_new = [len(row.token_ids or ()) for row in rows]
+        contexts = [n * (n_prompt_tokens[row.prompt_id] + n / 2) for row, n in zip(rows, n_new, strict=True)]
         return {
-            "n_tokens": sum(len(row.token_ids or ()) for row in rows),
+            "n_tokens": sum(n_new),
             "n_rows": len(rows),
-            "n_prompt_tokens": n_prompt_tokens,
+            "n_prompt_tokens": sum(n_prompt_tokens.values()),
+            "mean_context": sum(contexts) / max(sum(n_new), 1),
             "texts": [texts.get(prompt.id) for prompt in prompts],
             "reading_s": spent["admit"],
             "stepping_s": spent["step"],

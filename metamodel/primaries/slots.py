@@ -83,6 +83,14 @@ class SlotLayer(DynamicLayer):
             rebuilt.append(larger)
         self._buffers = tuple(rebuilt)
 
+    def shift(self, *, start: int) -> None:
+        """Move the window within the buffers, so that it begins at the given column."""
+        window = self._window
+        width = window.end - window.start
+        for buffer in self._buffers:
+            kept = buffer[: window.n_rows, :, window.start : window.end].clone()
+            buffer[: window.n_rows, :, start : start + width] = kept
+
     def fill(self, into: Tensor, read: GrowingLayer, sources: Tensor) -> None:
         """Write rows that were read elsewhere, right-aligned at the window's end."""
         for buffer, states in zip(self._buffers, like_states(read), strict=True):
@@ -163,7 +171,7 @@ class SlotLanes:
         """Append one token to each row, [n]; return the logits of the next ones, [n, v]."""
         window = self._window
         if window.end == self._n_columns:
-            self._rebuild(self._n_slots, window.end - window.start, self._new_tokens)
+            self._place_window(self._n_slots, window.end - window.start)
             self._refresh()
         inputs: dict[str, object] = {"input_ids": tokens[:, None], "past_key_values": self._cache, "use_cache": True}
         inputs["attention_mask"] = None if self._mask is None else self._mask[..., window.start : window.end + 1]
@@ -210,24 +218,40 @@ class SlotLanes:
             window.start = window.end = longest if longest + self._new_tokens <= self._n_columns else 0
         enough = n_slots <= self._n_slots and longest <= window.end <= self._n_columns - self._new_tokens
         if not enough:
-            width = max(longest, window.end - window.start)
-            # Half as many again: rows that join later then find room most of the time.
+            # Room on the left too: prompts come shortest first, so that the next one may be longer than all before.
+            width = max(longest, window.end - window.start) + self._new_tokens // 2
             n_kept = self._n_slots if n_slots <= self._n_slots <= 2 * n_slots else n_slots + n_slots // _SPARE_SHARE
-            self._rebuild(n_kept, width, self._new_tokens + self._new_tokens // 2)
+            self._place_window(n_kept, width)
+
+    def _place_window(self, n_slots: int, width: int) -> None:
+        """Let the window end at column `width`, with a row's steps on its right; in other buffers if it must be."""
+        if n_slots == self._n_slots and width + self._new_tokens <= self._n_columns:
+            start = self._renumber(width, self._n_slots)
+            for layer in self._layers:
+                layer.shift(start=start)
+            self._window.start, self._window.end = start, width
+        else:
+            # Twice a row's steps: rows that join later then find room most of the time.
+            self._rebuild(n_slots, width, 2 * self._new_tokens)
 
     def _rebuild(self, n_slots: int, width: int, n_free: int) -> None:
+        start = self._renumber(width, n_slots)
+        for layer in self._layers:
+            layer.rebuild(n_slots=n_slots, n_columns=width + n_free, start=start)
+        self._window.start, self._window.end = start, width
+        self._n_slots, self._n_columns = n_slots, width + n_free
+
+    def _renumber(self, width: int, n_slots: int) -> int:
+        """Number all columns anew, so that the window will end at column `width`; return where it will begin."""
         window = self._window
         start = width - (window.end - window.start)
         shift = start - window.start
-        for layer in self._layers:
-            layer.rebuild(n_slots=n_slots, n_columns=width + n_free, start=start)
         first, origin, ended = np.zeros(n_slots, np.int64), self._origin.new_zeros(n_slots), np.zeros(n_slots, np.bool_)
         first[: window.n_rows] = self._first[: window.n_rows] + shift
         origin[: window.n_rows] = self._origin[: window.n_rows] + shift
         ended[: window.n_rows] = self._ended[: window.n_rows]
         self._first, self._origin, self._ended = first, origin, ended
-        window.start, window.end = start, width
-        self._n_slots, self._n_columns = n_slots, width + n_free
+        return start
 
     def _refresh(self) -> None:
         """Fit window and mask to the rows."""

@@ -41,7 +41,6 @@ class Waiting:
         self._windows = windows
         self._new_tokens = new_tokens
         self._jobs: deque[Job] = deque()
-        self._ascends = False
 
     def take(self, *, budget: int, n_running: int, n_positions: int, one_length: bool) -> list[Job]:
         """Return the next jobs that fit beside the rows that are running; at least one if none is.
@@ -81,8 +80,8 @@ class Waiting:
             window = next(self._windows, None)
             if window is None:
                 return False
-            # Longest first, then shortest first, and so on: where two windows meet, their lengths are alike.
-            ordered = sorted(window, key=lambda job: (len(job.prompt), job.prompt), reverse=not self._ascends)
-            self._ascends = not self._ascends
+            # Shortest first: a row that has run long is then about as wide as those that join it, and while rows are
+            # narrow more of them fit the budget.
+            ordered = sorted(window, key=lambda job: (len(job.prompt), job.prompt))
             self._jobs.extend(ordered)
         return True

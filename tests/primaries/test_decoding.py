@@ -101,7 +101,7 @@ def test_jobs_that_do_not_fit_beside_others_wait() -> None:
 
 
 def test_prompts_are_read_ahead_only_so_far() -> None:
-    """The next window is read when the last has been handed out, and two windows meet at prompts of one length."""
+    """The next window is read when the last has been handed out, and each begins with its shortest prompts."""
     n_read = 0
 
     def windows() -> Iterator[list[Job]]:
@@ -116,4 +116,4 @@ def test_prompts_are_read_ahead_only_so_far() -> None:
         (job,) = waiting.take(budget=1, n_running=0, n_positions=0, one_length=False)
         lengths.append(len(job.prompt))
         assert n_read <= len(lengths) // 3 + 1
-    assert lengths == [5, 3, 1, 1, 3, 5, 5, 3, 1]
+    assert lengths == [1, 3, 5, 1, 3, 5, 1, 3, 5]
