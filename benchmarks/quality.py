@@ -155,7 +155,7 @@ def _row(kind: str, own: Scores, ours: Scores, splits: Sequence[str]) -> dict[st
         f"{kind}_bits_below_headline": [_rounded(v) for v in difference_with_interval(ours.bits, own.bits)],
     }
     if kind == "out":
-        worst = int(np.argmin(own.bits.values))
+        worst = int(np.nanargmin(own.bits.values)) if np.isfinite(own.bits.values).any() else 0
         row |= {"out_worst_bits": _rounded(float(own.bits.values[worst])), "out_worst": splits[worst]}
     return row
 

@@ -62,15 +62,17 @@ def score(judged: Sequence[Judged], *, seed: int = 0, n_draws: int = N_DRAWS) ->
 
 
 def mean_with_interval(draws: Draws) -> tuple[float, float, float]:
-    """Return the mean over splits with its 95 % percentile interval."""
-    low, high = np.nanquantile(draws.draws.mean(axis=1), [0.025, 0.975])
-    return float(draws.values.mean()), float(low), float(high)
+    """Return the mean over splits that can be judged, with its 95 % percentile interval; NaN where none can."""
+    judged = draws.draws[:, np.isfinite(draws.values)]
+    if not judged.size:
+        return float("nan"), float("nan"), float("nan")
+    low, high = np.nanquantile(np.nanmean(judged, axis=1), [0.025, 0.975])
+    return float(np.nanmean(draws.values)), float(low), float(high)
 
 
 def difference_with_interval(ours: Draws, theirs: Draws) -> tuple[float, float, float]:
     """Return the paired difference of means over splits with its 95 % interval."""
-    low, high = np.nanquantile((ours.draws - theirs.draws).mean(axis=1), [0.025, 0.975])
-    return float(ours.values.mean() - theirs.values.mean()), float(low), float(high)
+    return mean_with_interval(Draws(values=ours.values - theirs.values, draws=ours.draws - theirs.draws))
 
 
 def _as_draws(columns: Sequence[FloatArray]) -> Draws:
@@ -89,7 +91,9 @@ def _reductions(one: Judged, weights: FloatArray) -> FloatArray:
         rates = np.clip((weights @ labels) / totals, 1e-12, 1 - 1e-12)
         entropy = -(rates * np.log2(rates) + (1 - rates) * np.log2(1 - rates))
         reductions = entropy - (weights @ losses) / totals
-    found: FloatArray = np.nanmean(np.where(totals > 0, reductions, np.nan), axis=1)
+    counted = totals > 0
+    with np.errstate(invalid="ignore"):  # no primary model has a label here
+        found: FloatArray = np.where(counted, reductions, 0.0).sum(axis=1) / counted.sum(axis=1)
     return found
 
 

@@ -6,8 +6,12 @@ import re
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Final
 
 from metamodel.errors import MetamodelError, UnknownNameError, nearest_name_hint
+
+# Read by other commands than `metamodel run`: no config of a run.
+OTHER_COMMANDS: Final = {"gateway": "metamodel gateway", "litellm": "litellm --config"}
 
 
 def bundled_configs() -> dict[str, str]:

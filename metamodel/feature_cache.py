@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ _PIECE_TEXTS = 1024
 
 Rows = NDArray[np.float32]
 _folder: ContextVar[Path | None] = ContextVar("feature_cache_folder", default=None)
+_mode: ContextVar[Literal["open", "stage", "none"]] = ContextVar("feature_cache_mode", default="open")
 _memory: dict[str, dict[bytes, Rows]] = {}
 _read_pieces: set[Path] = set()
 
@@ -33,11 +35,28 @@ _read_pieces: set[Path] = set()
 @contextmanager
 def stored_under(folder: Path | None) -> Iterator[None]:
     """Keep what is computed inside this block in a folder too; None keeps it in memory alone."""
-    token = _folder.set(folder)
+    token, place = _mode.set("stage"), _folder.set(folder)
     try:
         yield
     finally:
-        _folder.reset(token)
+        _folder.reset(place)
+        _mode.reset(token)
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """Keep nothing of what is computed inside this block: a server's memory must not grow with what it is asked."""
+    token = _mode.set("none")
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+def is_kept(*, is_cheap: bool) -> bool:
+    """Say whether numbers are kept here: in a stage all are, in `uncached` none, elsewhere those that are expensive."""
+    mode = _mode.get()
+    return mode == "stage" or (mode == "open" and not is_cheap)
 
 
 def computed_once(identity: str, texts: Sequence[str], compute: Callable[[Sequence[str]], Rows], width: int) -> Rows:

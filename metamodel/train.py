@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from metamodel.config import RunConfig
 from metamodel.dataset import PrimaryDataset, joined_dataset, read_datasets
+from metamodel.errors import RunError, UnknownNameError, nearest_name_hint
 from metamodel.feature_cache import stored_under
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext, TrainsAcrossPrimaries
@@ -72,6 +73,31 @@ def _fits_of(dataset: PrimaryDataset, metamodels: Sequence[str], config: RunConf
         for fold in folds:
             name = fit_name(metamodel, dataset.primary, fold.name)
             yield Fit(name=name, metamodel=metamodel, dataset=dataset, fold=fold)
+
+
+def fits_named(fits: Sequence[Fit], name: str) -> list[Fit]:
+    """Return the fits that a name means: that of a folder, or a metamodel's on the in_distribution fold.
+
+    Args:
+        fits: All of a run.
+        name: Name of a fit's folder, or of a metamodel in the config.
+
+    Raises:
+        UnknownNameError: Nothing has the name.
+        RunError: The run has no in_distribution fold.
+    """
+    exactly = [fit for fit in fits if fit.name == name]
+    named = exactly or [fit for fit in fits if fit.metamodel == name]
+    if not named:
+        known = dict.fromkeys(fit.metamodel for fit in fits)
+        raise UnknownNameError(f"the run has no metamodel named {name!r}: {nearest_name_hint(name, known)}")
+    plain = exactly or [fit for fit in named if fit.fold.split == "in_distribution"]
+    if not plain:
+        raise RunError(
+            f"the run has no in_distribution fold (splits.in_distribution is false): set it to true, or name one fit: "
+            f"{', '.join(fit.name for fit in named[:10])}"
+        )
+    return plain
 
 
 def fit_name(metamodel: str, primary: str, fold: str) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 import metamodel
+from metamodel.bundled_configs import OTHER_COMMANDS
 from metamodel.metric_rows import rows_from_json
 from metamodel.zoo.catalog import zoo_folder
 
 ROOT = Path(__file__).parent.parent
-# Run by tests of their own, against a server or a log that they make.
-ELSEWHERE = ("endpoint",)
+# Run by tests of their own, against a server or a log that they make, or by other commands.
+ELSEWHERE = ("endpoint", *OTHER_COMMANDS)
 SMALL = ("evaluation.n_bootstrap=100", "sampling.max_new_tokens=8")
 
 

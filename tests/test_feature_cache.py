@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from metamodel import feature_cache
-from metamodel.feature_cache import computed_once, stored_under
+from metamodel.feature_cache import computed_once, is_kept, stored_under, uncached
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,15 @@ def test_a_wrong_width_is_a_bug() -> None:
     """A component that gives other numbers than it promised is named."""
     with pytest.raises(ValueError, match=r"a gave \[1, 2\] numbers, must be \[1, 3\]"):
         computed_once("a", ["x"], Counting(), 3)
+
+
+def test_what_is_kept_where() -> None:
+    """A stage keeps all, elsewhere only what is expensive is kept, and inside `uncached` nothing is."""
+    assert is_kept(is_cheap=False)
+    assert not is_kept(is_cheap=True)
+    with stored_under(None):
+        assert is_kept(is_cheap=True)
+        with uncached():
+            assert not is_kept(is_cheap=False)
+        assert is_kept(is_cheap=True)
+    assert not is_kept(is_cheap=True)

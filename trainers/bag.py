@@ -11,20 +11,19 @@ import numpy as np
 
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext
-from metamodel.types import IntArray, Predictions
+from metamodel.types import FloatArray, IntArray, Predictions
 from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
 from trainers.artifacts.reading import component_from_fields, read_artifact
 from trainers.fitting.calibration import Calibration, fit_calibrations
+from trainers.fitting.domain_folds import surprise_share
 from trainers.fitting.network_options import NetworkOptions
-from trainers.heads.logistic import rowwise_product
-from trainers.heads.outcomes import require_prompts, softmax
+from trainers.heads.logistic import rowwise_product, weighted_sums
+from trainers.heads.outcomes import require_prompts, softmax_parts
 from trainers.inputs.bag_features import BagFeatures, Inputs
 from trainers.inputs.hashing import NGramScheme
 from trainers.inputs.lengths import N_LENGTHS
 
 Selection = Literal["frequency", "stable"]
-# However many texts are asked about, the n-grams of no more are held.
-_PIECE_TEXTS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +57,7 @@ class Bag(NetworkOptions):
     hidden: int = 32
     dropout: float = 0.3
     learning_rate: float = 0.02
+    most_steps: int = 100
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -102,7 +102,8 @@ class Bag(NetworkOptions):
             calibrations=dict.fromkeys(train.labels, Calibration()),
         )
         uncalibrated = BagMetamodel(raw, self).raw_predict(validation_inputs)
-        calibrations = fit_calibrations(uncalibrated, raw.priors, validation)
+        surprise = surprise_share(train.domains, expects_shift=context.expects_shift)
+        calibrations = fit_calibrations(uncalibrated, raw.priors, validation, surprise=surprise)
         return BagMetamodel(replace(raw, calibrations=calibrations), self)
 
     def _fit_features(self, train: LabeledPrompts, context: FitContext) -> tuple[BagFeatures, Inputs]:
@@ -192,25 +193,29 @@ class BagMetamodel(StoredMetamodel):
     def __init__(self, artifact: Artifact, trainer: Bag) -> None:
         super().__init__(artifact)
         self._features = BagFeatures.from_artifact(artifact, trainer.scheme())
-        n_outputs = sum(len(space.outcomes) for space in artifact.spaces.values())
+        self._sizes = [len(space.outcomes) for space in artifact.spaces.values()]
+        n_outputs = sum(self._sizes)
         width, hidden = trainer.dimension, trainer.hidden
         self._embedding = artifact.floats("network.embedding.weight", (len(self._features.buckets), width))
-        self._hidden = artifact.floats("network.hidden.weight", (hidden, width + N_LENGTHS)).T
+        self._hidden = np.ascontiguousarray(artifact.floats("network.hidden.weight", (hidden, width + N_LENGTHS)).T)
         self._hidden_bias = artifact.floats("network.hidden.bias", (hidden,))
-        self._heads = artifact.floats("network.heads.weight", (n_outputs, hidden)).T
+        self._heads = np.ascontiguousarray(artifact.floats("network.heads.weight", (n_outputs, hidden)).T)
         self._heads_bias = artifact.floats("network.heads.bias", (n_outputs,))
 
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
         """Return calibrated probabilities, [n, c] a behavior."""
-        starts = range(0, max(len(texts), 1), _PIECE_TEXTS)
-        pieces = [self.raw_predict(self._features.inputs(texts[start : start + _PIECE_TEXTS])) for start in starts]
-        return self.calibrated({name: np.concatenate([piece[name] for piece in pieces]) for name in self.spaces})
+        bags = self._features.sums(texts, self._embedding)
+        return self.calibrated(self._outcomes(bags, self._features.scale.features(texts)))
 
     def raw_predict(self, inputs: Inputs) -> Predictions:
         """Return probabilities before calibration, [n, c] a behavior."""
-        bag = rowwise_product(inputs.ngrams.astype(np.float64), self._embedding)
-        hidden = np.maximum(rowwise_product(np.hstack([bag, inputs.lengths]), self._hidden) + self._hidden_bias, 0)
+        rows = inputs.ngrams
+        bags = weighted_sums(rows.indptr, rows.indices, rows.data.astype(np.float64), self._embedding)
+        return self._outcomes(bags, inputs.lengths)
+
+    def _outcomes(self, bags: FloatArray, lengths: FloatArray) -> Predictions:
+        """Return probabilities before calibration from embedding bags, [n, d], and lengths, [n, 2]."""
+        inputs = np.concatenate([bags, lengths], axis=1)
+        hidden = np.maximum(rowwise_product(inputs, self._hidden) + self._hidden_bias, 0)
         logits = rowwise_product(hidden, self._heads) + self._heads_bias
-        ends = np.cumsum([len(space.outcomes) for space in self.spaces.values()])
-        parts = np.split(logits, ends[:-1], axis=1)
-        return {name: softmax(part) for name, part in zip(self.spaces, parts, strict=True)}
+        return dict(zip(self.spaces, softmax_parts(logits, self._sizes), strict=True))

@@ -118,6 +118,10 @@ class CalibratedMetamodel(StoredMetamodel):
         if len(artifact.members) != 1:
             raise DataError(f"has {len(artifact.members)} members, must have 1: train again")
 
+    def save_carried(self, folder: Path) -> None:
+        """Write what `save` writes, and what the members borrow."""
+        self.artifact.save(folder, carries_members=True)
+
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:
         """Return calibrated probabilities, [n, c] a behavior."""
         widths = {name: len(space.outcomes) for name, space in self.spaces.items()}

@@ -10,19 +10,25 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelSpace
-from metamodel.protocols import FitContext
+from metamodel.protocols import Compression, FitContext, Metamodel
 from metamodel.types import FloatArray
 from trainers.artifacts.artifact import Artifact, TrainingFacts, prior_tensors
-from trainers.artifacts.reading import component_from_fields
+from trainers.artifacts.compression import compressed_metamodel
+from trainers.artifacts.reading import component_from_fields, read_artifact
 from trainers.fitting.calibration import Calibration, fit_calibrations
 from trainers.fitting.dense import DenseMetamodel, DenseTrainer
+from trainers.fitting.domain_folds import surprise_share
 from trainers.fitting.network_options import NetworkOptions
 from trainers.heads.family import HeadFamily
-from trainers.inputs.dense import DenseInputs, computed
+from trainers.inputs.dense import DenseInputs, computed, require_inputs
+from trainers.inputs.encoder_carried import shorter_encoder, with_encoder
 from trainers.inputs.encoder_files import MINILM
 from trainers.inputs.encoder_joined import JoinedInputs
+from trainers.inputs.encoder_loading import Encoder as LoadedEncoder
 from trainers.inputs.encoder_loading import Pooling
+from trainers.inputs.encoder_onnx import OnnxStates, carried_states
 from trainers.inputs.encoder_states import EncoderStates
 from trainers.inputs.encoder_tuned import TunedStates, TuningScheme, learned_tensors
 from trainers.inputs.surface_features import SurfaceFeatures
@@ -125,7 +131,7 @@ class Encoder(DenseTrainer, NetworkOptions):
         families = super().families(space)
         return families if self.tuning == "frozen" else {"linear": families["linear"]}
 
-    def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> DenseMetamodel:
+    def fit(self, train: LabeledPrompts, validation: LabeledPrompts, *, context: FitContext) -> EncoderMetamodel:
         """Fit linear heads on the frozen encoder, and fine-tune both together where that is asked for.
 
         Frozen, everything is chosen on left-out domains among all prompts. Fine-tuned, validation prompts say when to
@@ -139,12 +145,12 @@ class Encoder(DenseTrainer, NetworkOptions):
         probes = super().fit(train, validation if is_frozen else validation.take([]), context=context)
         artifact = replace(probes.artifact, borrowed_bits=self.states.borrowed_bits)
         if is_frozen:
-            return DenseMetamodel(artifact, self, self.inputs())
+            return EncoderMetamodel(artifact, self, self.inputs())
         return self._fine_tuned(artifact, train, validation, context)
 
     def _fine_tuned(
         self, probes: Artifact, train: LabeledPrompts, validation: LabeledPrompts, context: FitContext
-    ) -> DenseMetamodel:
+    ) -> EncoderMetamodel:
         """Go on from the frozen encoder's linear probes."""
         from trainers.fitting.encoder_tuning import tuned_encoder
 
@@ -163,7 +169,9 @@ class Encoder(DenseTrainer, NetworkOptions):
             calibrations=dict.fromkeys(probes.calibrations, Calibration()),
         )
         fitted = self.with_learned(raw)
-        calibrations = fit_calibrations(fitted.predict(validation.texts), raw.priors, validation)
+        surprise = surprise_share(train.domains, expects_shift=context.expects_shift)
+        predictions = fitted.predict(validation.texts)
+        calibrations = fit_calibrations(predictions, raw.priors, validation, surprise=surprise)
         return self.with_learned(replace(raw, calibrations=calibrations))
 
     def _further(self, texts: Sequence[str]) -> FloatArray:
@@ -178,20 +186,80 @@ class Encoder(DenseTrainer, NetworkOptions):
             encoder_rate=self.encoder_rate,
         )
 
-    def with_learned(self, artifact: Artifact) -> DenseMetamodel:
+    def with_learned(self, artifact: Artifact) -> EncoderMetamodel:
         """Return the metamodel whose encoder has the artifact's learned weights."""
         states = TunedStates(states=self.states, scheme=self._scheme(), weights=learned_tensors(artifact))
-        _ = states.encoder  # read and checked now, not with the first prompt
-        return DenseMetamodel(artifact, self, self._joined(states))
+        encoder = states.encoder  # read and checked now, not with the first prompt
+        return EncoderMetamodel(artifact, self, self._joined(states), encoder=encoder)
+
+    def with_carried(self, artifact: Artifact, states: OnnxStates, folder: Path) -> EncoderMetamodel:
+        """Return the metamodel that reads with the encoder that its artifact carries.
+
+        Raises:
+            DataError: What else it reads is another version here.
+        """
+        further = f" + {SurfaceFeatures().identity}" if self.with_surface else ""
+        require_inputs(folder, artifact, f"{states.stands_for}{further}")
+        return EncoderMetamodel(artifact, self, self._joined(states))
 
     @classmethod
-    def load(cls, folder: Path) -> DenseMetamodel:
-        """Read back what `save` wrote.
+    def load(cls, folder: Path) -> EncoderMetamodel:
+        """Read back what `save` or `save_carried` wrote.
 
         Raises:
             DataError: The folder does not hold a metamodel of this kind, or the encoder here is another one.
-            MetamodelError: The encoder is not here.
+            MetamodelError: The encoder, or what runs a carried one, is not here.
         """
-        frozen = super().load(folder)
-        trainer = component_from_fields(cls, frozen.artifact.fields)
-        return frozen if trainer.tuning == "frozen" else trainer.with_learned(frozen.artifact)
+        artifact = read_artifact(folder, kind=cls.kind)
+        trainer = component_from_fields(cls, artifact.fields)
+        carried = carried_states(artifact)
+        if carried is not None:
+            return trainer.with_carried(artifact, carried, folder)
+        inputs = trainer.inputs()
+        require_inputs(folder, artifact, inputs.identity)
+        return (
+            EncoderMetamodel(artifact, trainer, inputs)
+            if trainer.tuning == "frozen"
+            else trainer.with_learned(artifact)
+        )
+
+
+class EncoderMetamodel(DenseMetamodel):
+    """Heads on an encoder's states, which can take the encoder along."""
+
+    def __init__(
+        self, artifact: Artifact, trainer: Encoder, inputs: DenseInputs, *, encoder: LoadedEncoder | None = None
+    ) -> None:
+        super().__init__(artifact, trainer, inputs)
+        self._trainer, self._tuned = trainer, encoder
+
+    def compressed(self, compression: Compression) -> Metamodel:
+        """Return a variant with shorter weights, those of a carried encoder included."""
+        return compressed_metamodel(shorter_encoder(self.artifact, compression), compression)
+
+    def save_carried(self, folder: Path) -> None:
+        """Write what `save` writes, and the encoder; `load` then needs onnxruntime alone (extra `onnx`).
+
+        Raises:
+            DataError: A head has trees: they split at states of training prompts, and an exported encoder's states
+                differ in the last bits, so that a prompt may fall on the other side.
+            MetamodelError: The encoder cannot be exported, or a package of the extra is not installed.
+        """
+        if self.artifact.files:
+            self.save(folder)
+            return
+        if self._trainer.head != "linear":
+            raise DataError(
+                f"metamodel {self.artifact.facts.name} has head {self._trainer.head!r}, and trees on an encoder's "
+                "states cannot be carried with the same predictions: train with head: linear"
+            )
+        from trainers.inputs.encoder_onnx_export import exported_states
+
+        states = self._trainer.states
+        exported = exported_states(
+            self._tuned or states.load(),
+            pooling=self._trainer.pooling,
+            add_spread=self._trainer.add_spread,
+            stands_for=states.identity,
+        )
+        with_encoder(self.artifact, exported).save(folder)

@@ -11,14 +11,15 @@ import numpy as np
 
 from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts
-from metamodel.protocols import FitContext
+from metamodel.protocols import Compression, FitContext, Metamodel
 from metamodel.types import FloatArray, Predictions
 from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
+from trainers.artifacts.compression import compressed_metamodel
 from trainers.artifacts.reading import component_from_fields, read_artifact
 from trainers.fitting.calibration import Calibration
 from trainers.fitting.dense import pooled
-from trainers.fitting.domain_folds import domain_folds
-from trainers.fitting.joint_inputs import JointInputs, require_input_names
+from trainers.fitting.domain_folds import domain_folds, surprise_share
+from trainers.fitting.joint_inputs import JointInputs, exported_minilm, require_input_names
 from trainers.fitting.joint_populations import (
     adapted_links,
     fit_links,
@@ -29,9 +30,11 @@ from trainers.fitting.joint_populations import (
 from trainers.fitting.joint_targets import completed, target_matrix
 from trainers.fitting.joint_tower import Basis, Tower, fit_tower
 from trainers.fitting.joint_trees import FactorTrees, TreesFit, counted_features, fit_factor_trees
-from trainers.heads.low_rank import link_probabilities
-from trainers.heads.outcomes import require_prompts
+from trainers.heads.logistic import rowwise_product
+from trainers.heads.outcomes import require_prompts, softmax_parts
 from trainers.inputs.dense import Standardizer, require_inputs
+from trainers.inputs.encoder_carried import shorter_encoder, with_encoder
+from trainers.inputs.encoder_onnx import carried_states
 
 _LARGEST_WEIGHT = 1e30
 
@@ -80,6 +83,7 @@ class Joint:
         inputs = JointInputs.named(self.inputs)
         tower, grown = self._fit_tower(inputs, prompts, context)
         links = fit_links(prompts.labels, grown.factors)
+        surprise = surprise_share(prompts.domains, expects_shift=context.expects_shift)
         weights: dict[str, Tensor] = {
             **prior_tensors(prompts),
             **tower.tensors(),
@@ -93,8 +97,8 @@ class Joint:
             spaces=label_spaces(prompts),
             facts=TrainingFacts.of(train, validation, context),
             weights=weights,
-            # Links are fitted to left-out predictions: they are the calibration.
-            calibrations=dict.fromkeys(prompts.labels, Calibration()),
+            # Links are fitted to left-out predictions: but for domains unlike any other, they are the calibration.
+            calibrations=dict.fromkeys(prompts.labels, Calibration().with_surprise(surprise)),
             documents={"inputs": inputs.identity, "populations": population_document(links.populations)},
             borrowed_bits=inputs.borrowed_bits,
         )
@@ -139,14 +143,14 @@ class Joint:
 
     @classmethod
     def load(cls, folder: Path) -> JointMetamodel:
-        """Read back what `save` wrote.
+        """Read back what `save` or `save_carried` wrote.
 
         Raises:
             DataError: The folder does not hold a metamodel of this kind, or what its inputs need is not installed.
         """
         artifact = read_artifact(folder, kind=cls.kind)
         trainer = component_from_fields(cls, artifact.fields)
-        inputs = JointInputs.named(trainer.inputs)
+        inputs = JointInputs.named(trainer.inputs, carried_states(artifact))
         require_inputs(folder, artifact, inputs.identity)
         return JointMetamodel(artifact, trainer, inputs)
 
@@ -163,10 +167,11 @@ class JointMetamodel(StoredMetamodel):
         n_factors = self._tower.weights.shape[1]
         self._n_counted = inputs.width - inputs.n_borrowed
         self._trees = FactorTrees.from_artifact(artifact, n_features=self._n_counted, n_factors=n_factors)
-        self._links = {
-            task: artifact.floats(f"link.{index}", (1 + n_factors, len(space.outcomes)))
-            for index, (task, space) in enumerate(artifact.spaces.items())
-        }
+        self._sizes = [len(space.outcomes) for space in artifact.spaces.values()]
+        links = [artifact.floats(f"link.{index}", (1 + n_factors, size)) for index, size in enumerate(self._sizes)]
+        # All tasks side by side: one product for all of them.
+        joined = np.concatenate(links, axis=1)
+        self._intercepts, self._slopes = joined[0], np.ascontiguousarray(joined[1:])
         self._populations = read_populations(artifact, n_factors=n_factors)
         for name, tensor in artifact.weights.items():
             if (np.abs(tensor) > _LARGEST_WEIGHT).any():
@@ -175,7 +180,8 @@ class JointMetamodel(StoredMetamodel):
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
         """Return probabilities, [n, c] a task."""
         factors = self.factors(texts)
-        return self.calibrated({task: link_probabilities(factors, link) for task, link in self._links.items()})
+        logits = rowwise_product(np.ascontiguousarray(factors), self._slopes) + self._intercepts
+        return self.calibrated(dict(zip(self.spaces, softmax_parts(logits, self._sizes), strict=True)))
 
     def factors(self, texts: Sequence[str]) -> FloatArray:
         """Return what all tasks know of each prompt, [n, r]; predictions follow the first factor most."""
@@ -211,6 +217,19 @@ class JointMetamodel(StoredMetamodel):
             calibrations=dict.fromkeys(labeled.labels, Calibration()),
         )
         return JointMetamodel(artifact, self._trainer, self._inputs)
+
+    def compressed(self, compression: Compression) -> Metamodel:
+        """Return a variant with shorter weights, those of a carried encoder included."""
+        return compressed_metamodel(shorter_encoder(self.artifact, compression), compression)
+
+    def save_carried(self, folder: Path) -> None:
+        """Write what `save` writes, and the encoder if one is read; `load` then needs onnxruntime alone.
+
+        Raises:
+            MetamodelError: The encoder cannot be exported, or a package of the extra `onnx` is not installed.
+        """
+        is_whole = not self._inputs.borrowed or bool(self.artifact.files)
+        (self.artifact if is_whole else with_encoder(self.artifact, exported_minilm())).save(folder)
 
 
 def _link_tensors(links: Mapping[str, FloatArray]) -> dict[str, Tensor]:

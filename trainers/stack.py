@@ -159,6 +159,10 @@ class StackMetamodel(StoredMetamodel):
         """Return the weight of each member, [k] a behavior."""
         return dict(zip(self.spaces, self._weights, strict=True))
 
+    def save_carried(self, folder: Path) -> None:
+        """Write what `save` writes, and what the members borrow."""
+        self.artifact.save(folder, carries_members=True)
+
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:
         """Return calibrated probabilities, [n, c] a behavior."""
         widths = {name: len(space.outcomes) for name, space in self.spaces.items()}

@@ -23,11 +23,13 @@ from metamodel.types import FloatArray, IntArray, Predictions
 from trainers.artifacts.artifact import Artifact, StoredMetamodel, Tensor, TrainingFacts, label_spaces, prior_tensors
 from trainers.artifacts.reading import component_from_fields, read_artifact
 from trainers.fitting.calibration import Calibration, fit_calibrations
+from trainers.fitting.domain_folds import surprise_share
 from trainers.fitting.network_options import NetworkOptions
-from trainers.heads.logistic import rowwise_product
-from trainers.heads.outcomes import require_prompts, softmax
+from trainers.heads.logistic import rowwise_product, weighted_sums
+from trainers.heads.outcomes import require_prompts, softmax_parts
 from trainers.inputs.dense import Standardizer
 from trainers.inputs.lengths import N_LENGTHS, LengthScale
+from trainers.inputs.token_projection import TABLE, carried_vectors, is_carried, with_table
 from trainers.inputs.token_vectors import TokenVectors, installed_token_vectors
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 # As in trainers.networks.static_network, which cannot be imported without torch.
 _FARTHEST_SCORE = 1.0
 _MEASURED_PROMPTS = 20_000
+_TABLE_ROWS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,8 @@ class Static(NetworkOptions):
             borrowed_bits={vectors.identity: vectors.n_bits},
         )
         uncalibrated = StaticMetamodel(raw, self, vectors).raw_predict(judged_counts, judged.lengths)
-        calibrations = fit_calibrations(uncalibrated, raw.priors, validation)
+        surprise = surprise_share(train.domains, expects_shift=context.expects_shift)
+        calibrations = fit_calibrations(uncalibrated, raw.priors, validation, surprise=surprise)
         return StaticMetamodel(replace(raw, calibrations=calibrations), self, vectors)
 
     def _fit_network(
@@ -141,7 +145,7 @@ class Static(NetworkOptions):
 
     @classmethod
     def load(cls, folder: Path) -> StaticMetamodel:
-        """Read back what `save` wrote.
+        """Read back what `save` or `save_carried` wrote.
 
         Raises:
             DataError: The folder does not hold a metamodel of this kind, or one of other vectors.
@@ -149,6 +153,8 @@ class Static(NetworkOptions):
         """
         artifact = read_artifact(folder, kind=cls.kind)
         trainer = component_from_fields(cls, artifact.fields)
+        if is_carried(artifact):
+            return StaticMetamodel(artifact, trainer, carried_vectors(artifact))
         vectors = installed_token_vectors()
         if artifact.documents.get("vectors") != vectors.identity:
             raise DataError(
@@ -205,21 +211,33 @@ class StaticMetamodel(StoredMetamodel):
     def __init__(self, artifact: Artifact, trainer: Static, vectors: TokenVectors) -> None:
         super().__init__(artifact)
         self._vectors, self._max_characters = vectors, trainer.max_characters
-        width, k, w, h = vectors.table.shape[1], trainer.n_pools, trainer.pool_width, trainer.hidden
-        n_outputs = sum(len(space.outcomes) for space in artifact.spaces.values())
-        self.standardizer = Standardizer.from_artifact(artifact, width)
+        k, w, h = trainer.n_pools, trainer.pool_width, trainer.hidden
+        self._sizes = [len(space.outcomes) for space in artifact.spaces.values()]
+        n_outputs = sum(self._sizes)
         self._scale = LengthScale(table=artifact.floats("length_scale", (4, N_LENGTHS)))
-        self._scorers = artifact.floats("network.scorers", (k, width))
-        self._projections = artifact.floats("network.projections", (k + 1, width, w))
-        self._hidden = artifact.floats("network.hidden.weight", (h, (k + 1) * w + N_LENGTHS)).T
+        self._pools = (k + 1, w + 1)
+        self._hidden = np.ascontiguousarray(artifact.floats("network.hidden.weight", (h, (k + 1) * w + N_LENGTHS)).T)
         self._hidden_bias = artifact.floats("network.hidden.bias", (h,))
-        self._heads = artifact.floats("network.heads.weight", (n_outputs, h)).T
+        self._heads = np.ascontiguousarray(artifact.floats("network.heads.weight", (n_outputs, h)).T)
         self._heads_bias = artifact.floats("network.heads.bias", (n_outputs,))
+        self._table = (
+            artifact.floats(TABLE, (len(vectors.table), (k + 1) * (w + 1)))
+            if is_carried(artifact)
+            else _projected_table(artifact, vectors.table, n_pools=k, width=w)
+        )
+
+    def save_carried(self, folder: Path) -> None:
+        """Write what `save` writes, and of the vectors what the predictions depend on; `load` needs no package."""
+        artifact = self.artifact
+        (artifact if is_carried(artifact) else with_table(artifact, self._vectors, self._table)).save(folder)
 
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
         """Return calibrated probabilities, [n, c] a behavior."""
-        counts = self._vectors.counts(texts, max_characters=self._max_characters)
-        return self.calibrated(self.raw_predict(counts, self._scale.features(texts)))
+        ids = [self._vectors.ids(text, max_characters=self._max_characters) for text in texts]
+        offsets = np.concatenate([[0], np.cumsum([len(one) for one in ids], dtype=np.int64)])
+        tokens = np.concatenate([np.zeros(0, dtype=np.int64), *ids])
+        sums = weighted_sums(offsets, tokens, np.ones(len(tokens)), self._table)
+        return self.calibrated(self._outcomes(sums, self._scale.features(texts)))
 
     def raw_predict(self, counts: csr_array[np.float32], lengths: FloatArray) -> Predictions:
         """Return probabilities before calibration, [n, c] a behavior.
@@ -228,31 +246,45 @@ class StaticMetamodel(StoredMetamodel):
             counts: How often each token occurs, [n, v].
             lengths: Standardized log lengths, [n, 2].
         """
-        inputs = np.hstack([*self._pools(counts), lengths])
+        return self._outcomes(
+            weighted_sums(counts.indptr, counts.indices, counts.data.astype(np.float64), self._table), lengths
+        )
+
+    def _outcomes(self, sums: FloatArray, lengths: FloatArray) -> Predictions:
+        """Return probabilities before calibration from each prompt's sum over `_table`, and its lengths, [n, 2]."""
+        pools = sums.reshape(len(sums), *self._pools)
+        totals = pools[:, :, -1:]
+        # The weights of a prompt's tokens are positive: a sum of 0 is a prompt without tokens.
+        means = (pools[:, :, :-1] / np.where(totals > 0, totals, 1.0)).reshape(
+            len(sums), pools.shape[1] * (pools.shape[2] - 1)
+        )
+        inputs = np.concatenate([means, lengths], axis=1)
         hidden = np.maximum(rowwise_product(inputs, self._hidden) + self._hidden_bias, 0)
         logits = rowwise_product(hidden, self._heads) + self._heads_bias
-        ends = np.cumsum([len(space.outcomes) for space in self.spaces.values()])
-        parts = np.split(logits, ends[:-1], axis=1)
-        return {name: softmax(part) for name, part in zip(self.spaces, parts, strict=True)}
+        return dict(zip(self.spaces, softmax_parts(logits, self._sizes), strict=True))
 
-    def _pools(self, counts: csr_array[np.float32]) -> list[FloatArray]:
-        """Return each pool's projection, [n, w]; zeros where a prompt has no token."""
-        from scipy.sparse import csr_array
 
-        used, columns = np.unique(counts.indices, return_inverse=True)
-        vectors = standardized(self._vectors.table[used], self.standardizer)
-        owners = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-        pools = []
-        for number, projection in enumerate(self._projections):
-            shares = counts.data.astype(np.float64)
-            if number < len(self._scorers):
-                scores = _FARTHEST_SCORE * np.tanh((vectors * self._scorers[number]).sum(axis=1))
-                shares *= np.exp(scores)[columns]
-            shares /= np.bincount(owners, shares, minlength=counts.shape[0])[owners]
-            weights = csr_array((shares, columns, counts.indptr), shape=(counts.shape[0], len(used)))
-            pooled: FloatArray = np.asarray(weights @ vectors)
-            pools.append(rowwise_product(pooled, projection))
-        return pools
+def _projected_table(artifact: Artifact, vectors: NDArray[np.float16], *, n_pools: int, width: int) -> FloatArray:
+    """Return each token's weight in each pool and its projected vector times that weight, [v, (k + 1) * (w + 1)].
+
+    A pool is a weighted mean and its projection linear, so both are done here, once for every token, and a prompt is
+    one sum of rows.
+    """
+    d = vectors.shape[1]
+    standardizer = Standardizer.from_artifact(artifact, d)
+    scorers = artifact.floats("network.scorers", (n_pools, d))
+    projections = artifact.floats("network.projections", (n_pools + 1, d, width))
+    table = np.empty((len(vectors), n_pools + 1, width + 1))
+    for start in range(0, len(table), _TABLE_ROWS):  # a table in double precision would take much memory
+        rows = slice(start, start + _TABLE_ROWS)
+        scaled = standardized(vectors[rows], standardizer)
+        for number, projection in enumerate(projections):
+            weights = np.ones(len(scaled))
+            if number < len(scorers):
+                weights = np.exp(_FARTHEST_SCORE * np.tanh(scaled @ scorers[number]))
+            table[rows, number, :-1] = (scaled @ projection) * weights[:, None]
+            table[rows, number, -1] = weights
+    return table.reshape(len(table), (n_pools + 1) * (width + 1))
 
 
 def standardized(table: NDArray[np.float16], standardizer: Standardizer) -> FloatArray:

@@ -27,14 +27,13 @@ from trainers.artifacts.reading import component_from_fields, read_artifact
 from trainers.fitting.calibration import Calibration, fit_calibrations
 from trainers.heads.logistic import LinearHead, fit_heads, read_heads, require_positive
 from trainers.heads.outcomes import cross_entropy_bits, kept_inside, outcome_shares, require_prompts, smoothed_prior
+from trainers.inputs.tfidf_features import TOKEN_PATTERN, SparseRows, TfidfFeatures
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import TfidfVectorizer
 
 Analyzer = Literal["word", "char", "char_wb"]
-# scikit-learn's own pattern drops digits that stand alone and all punctuation, which carry most of a short task.
-_TOKEN_PATTERN = r"\w+|[^\w\s]"  # noqa: S105 - a pattern of words, not a password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +77,7 @@ class TfidfLogistic:
         """
         require_prompts(train)
         terms, idf, features = self._fit_vocabulary(train.texts)
-        vectorizer = self.vectorizer(terms, idf)
-        validation_features = _transform(vectorizer, validation.texts)
+        validation_features = self.features(terms, idf).rows(validation.texts)
         weights: dict[str, Tensor] = {**prior_tensors(train), "idf": idf}
         for index, (name, table) in enumerate(train.labels.items()):
             rows, shares = outcome_shares(table)
@@ -98,23 +96,28 @@ class TfidfLogistic:
         calibrations = fit_calibrations(uncalibrated, raw.priors, validation)
         return TfidfLogisticMetamodel(replace(raw, calibrations=calibrations), self)
 
-    def vectorizer(self, terms: Sequence[str] | None = None, idf: FloatArray | None = None) -> TfidfVectorizer:
-        """Return scikit-learn's vectorizer, fitted if terms and idf are given."""
+    def vectorizer(self) -> TfidfVectorizer:
+        """Return scikit-learn's vectorizer, to be fitted."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        vectorizer = TfidfVectorizer(
+        return TfidfVectorizer(
             analyzer=self.analyzer,
             ngram_range=self.ngram_range,
             max_features=self.max_features,
             min_df=self.min_df,
             sublinear_tf=True,
             # Given for other analyzers, scikit-learn warns that it is not used.
-            token_pattern=_TOKEN_PATTERN if self.analyzer == "word" else None,
-            vocabulary={term: column for column, term in enumerate(terms)} if terms is not None else None,
+            token_pattern=TOKEN_PATTERN if self.analyzer == "word" else None,
         )
-        if terms:  # scikit-learn takes no weights for an empty vocabulary
-            vectorizer.idf_ = idf
-        return vectorizer
+
+    def features(self, terms: Sequence[str], idf: FloatArray) -> TfidfFeatures:
+        """Return what weighs the n-grams of new texts."""
+        return TfidfFeatures(
+            analyzer=self.analyzer,
+            ngram_range=self.ngram_range,
+            column_of={term: column for column, term in enumerate(terms)},
+            idf=idf,
+        )
 
     def _fit_vocabulary(self, texts: Sequence[str]) -> tuple[list[str], FloatArray, csr_array[np.float64]]:
         """Return the terms in the order of their columns, their idf and the training features."""
@@ -134,14 +137,14 @@ class TfidfLogistic:
         self,
         features: csr_array[np.float64],
         shares: FloatArray,
-        validation_features: csr_array[np.float64],
+        validation_features: SparseRows,
         judged: LabelTable | None,
     ) -> LinearHead:
         """Return the head with the fewest validation bits; equally few go to the stronger penalty."""
         if judged is None or not len(outcome_shares(judged).rows) or not self.C_grid:
             return next(fit_heads(features, shares, [self.C]))
         rows, judged_shares = outcome_shares(judged)
-        prior, judged_features = smoothed_prior(shares), validation_features[rows]
+        prior, judged_features = smoothed_prior(shares), validation_features.take(rows)
 
         def bits(head: LinearHead) -> float:
             return cross_entropy_bits(judged_shares, kept_inside(head.predict(judged_features, prior)))
@@ -165,26 +168,16 @@ class TfidfLogisticMetamodel(StoredMetamodel):
     def __init__(self, artifact: Artifact, trainer: TfidfLogistic) -> None:
         super().__init__(artifact)
         terms = _terms(artifact.documents.get("vocabulary"))
-        self._vectorizer = trainer.vectorizer(terms, artifact.floats("idf", (len(terms),)))
+        self._features = trainer.features(terms, artifact.floats("idf", (len(terms),)))
         self._heads = read_heads(artifact, n_features=len(terms))
 
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
         """Return calibrated probabilities, [n, c] a behavior."""
-        return self.calibrated(self.raw_predict(_transform(self._vectorizer, texts)))
+        return self.calibrated(self.raw_predict(self._features.rows(texts)))
 
-    def raw_predict(self, features: csr_array[np.float64]) -> Predictions:
+    def raw_predict(self, features: SparseRows) -> Predictions:
         """Return probabilities before calibration, [n, c] a behavior."""
         return {name: head.predict(features, self.priors[name]) for name, head in self._heads.items()}
-
-
-def _transform(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> csr_array[np.float64]:
-    from scipy.sparse import csr_array
-
-    if not vectorizer.vocabulary or not len(texts):
-        return csr_array((len(texts), len(vectorizer.vocabulary)), dtype=np.float64)
-    features = csr_array(vectorizer.transform(texts))
-    features.sort_indices()  # a fixed order of summation
-    return features
 
 
 def _terms(value: JSON) -> list[str]:

@@ -12,8 +12,17 @@ import typer
 from metamodel.cli import listings, stages, zoo
 from metamodel.cli.adapt import adapt
 from metamodel.cli.behaviors import behaviors
+from metamodel.cli.export import export
+from metamodel.cli.feedback import feedback
+from metamodel.cli.gateway import gateway
 from metamodel.cli.imports import import_log
 from metamodel.cli.ladder import compress, ladder
+from metamodel.cli.mdl import mdl
+from metamodel.cli.monitor import monitor
+from metamodel.cli.scaling import scaling
+from metamodel.cli.screen import screen
+from metamodel.cli.serve import serve
+from metamodel.cli.threshold import threshold
 from metamodel.cli.tune import tune
 from metamodel.cli.verify import verify
 from metamodel.errors import MetamodelError
@@ -36,8 +45,17 @@ for command in (
     adapt,
     compress,
     ladder,
+    mdl,
+    scaling,
+    threshold,
     verify,
     behaviors,
+    export,
+    screen,
+    monitor,
+    serve,
+    gateway,
+    feedback,
     listings.components,
 ):
     app.command()(command)

@@ -9,6 +9,7 @@ from typing import Final
 from metamodel.behaviors.summary import BehaviorSummary
 from metamodel.comparisons import PairedDifference
 from metamodel.metric_rows import MetricsRow, Split, names
+from metamodel.report.prescreens import PrescreenPart
 
 DEFAULT_BASELINES: Final[tuple[str, ...]] = ("base_rate", "domain_tag", "prompt_length")
 
@@ -115,6 +116,7 @@ class ReportInputs:
         notes: What the reader must know: undefined cells and why, errors counted.
         comparisons: Paired differences; verdicts fall back on whether two intervals overlap where there is none.
         behaviors: What the labels say by themselves; None leaves that section out.
+        prescreens: What was chosen for pre-screens, laid out.
     """
 
     title: str
@@ -127,6 +129,7 @@ class ReportInputs:
     notes: Sequence[str] = ()
     comparisons: Sequence[PairedDifference] = ()
     behaviors: BehaviorSummary | None = None
+    prescreens: Sequence[PrescreenPart] = ()
 
     @property
     def metamodels(self) -> list[str]:

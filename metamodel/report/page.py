@@ -87,6 +87,7 @@ def render_report(inputs: ReportInputs, *, charts: Sequence[Chart] | None = None
                 for position, primary in enumerate(names(inputs.rows, "primary"), start=1)
             ],
             behaviors=None if inputs.behaviors is None else lay_out_behaviors(inputs.behaviors),
+            prescreens=inputs.prescreens,
             baselines=[plain(name) for name in inputs.baselines],
             has_comparisons=bool(inputs.comparisons),
             notes=inputs.notes,

@@ -20,12 +20,15 @@ from metamodel.dataset import current_generations, read_datasets
 from metamodel.labels import Binary
 from metamodel.metric_rows import MetricsRow, Split, best_row, mean_rows, rows_from_json, select
 from metamodel.report.baselines import baseline_names
+from metamodel.report.chart_files import write_chart
 from metamodel.report.charts import draw_charts
 from metamodel.report.examples import Judged, pick_examples
 from metamodel.report.inputs import PromptExample, ReliabilityCurve, ReportInputs, RiskCoverageCurve
 from metamodel.report.page import render_report
 from metamodel.report.plots import write_plots
+from metamodel.report.prescreens import PrescreenPart, lay_out_prescreens
 from metamodel.scoring import undefined_cells
+from metamodel.thresholds.files import fit_fingerprint, read_all_thresholds
 
 if TYPE_CHECKING:
     from metamodel.config import RunConfig
@@ -46,6 +49,8 @@ def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | No
     if on_progress:
         on_progress("page", 2, 3)
     run.write_text("report.html", render_report(inputs, charts=charts))
+    for part in inputs.prescreens:
+        write_chart(run, part.chart)
     with tempfile.TemporaryDirectory() as scratch:
         for path in write_plots(inputs, Path(scratch), charts=charts):
             run.write_text(f"plots/{path.name}", path.read_text(encoding="utf-8"))
@@ -78,7 +83,13 @@ def report_inputs(run: RunDirectory, config: RunConfig) -> ReportInputs:
         notes=[*undefined_cells(rows), *_error_notes(run)],
         comparisons=comparisons_from_json(run.read_text("comparisons.json")),
         behaviors=summarize_behaviors(run),
+        prescreens=_prescreens(run),
     )
+
+
+def _prescreens(run: RunDirectory) -> list[PrescreenPart]:
+    found = read_all_thresholds(run, run.metamodel_names())
+    return lay_out_prescreens((one, one.fingerprint != fit_fingerprint(run, one.fit)) for one in found)
 
 
 def _judged(run: RunDirectory, config: RunConfig) -> Iterator[tuple[Split, Judged]]:

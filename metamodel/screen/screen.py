@@ -5,10 +5,13 @@ Shapes: n = prompts, c = outcomes of a behavior.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from metamodel.errors import DataError, nearest_name_hint
+from metamodel.feature_cache import uncached
 from metamodel.labels import LabelSpace
 from metamodel.protocols import Metamodel
 from metamodel.screen.rules import ScreenRule
@@ -34,6 +37,14 @@ class Screen:
     """Decides about prompts before the primary model is called.
 
     It predicts probabilities, and its rules decide: nothing here compares a probability with anything but a rule.
+
+    Attributes:
+        metamodel: What it predicts with.
+        spaces: Label space of each behavior.
+        rules: What it decides by; without rules every prompt passes.
+        familiarity: What it knows of its training prompts.
+        source: Where it comes from, as screen.json tells; empty for one that was made in memory.
+        version: Content hash of all its files, 16 hexadecimal digits; empty for one that was made in memory.
     """
 
     def __init__(
@@ -43,6 +54,8 @@ class Screen:
         spaces: Mapping[str, LabelSpace],
         rules: Sequence[ScreenRule],
         familiarity: KnowsTrainingPrompts | None = None,
+        source: Mapping[str, object] | None = None,
+        version: str = "",
     ) -> None:
         """Check that the rules speak of what the metamodel predicts.
 
@@ -50,6 +63,7 @@ class Screen:
             DataError: A rule names a behavior or an outcome that is not predicted.
         """
         self.metamodel, self.spaces, self.rules, self.familiarity = metamodel, dict(spaces), tuple(rules), familiarity
+        self.source, self.version = dict(source or {}), version
         for rule in self.rules:
             if rule.behavior not in self.spaces:
                 raise DataError(f"rule of {rule.behavior!r}: {nearest_name_hint(rule.behavior, self.spaces)}")
@@ -62,22 +76,52 @@ class Screen:
             for rule in self.rules
         }
 
-    def __call__(self, prompts: Sequence[str]) -> list[ScreenedPrompt]:
-        """Return a decision on each prompt, in their order; a decision depends on its own prompt alone."""
-        predictions = self.metamodel.predict(prompts)
-        tables = {name: values.tolist() for name, values in predictions.items()}
+    @classmethod
+    def load(cls, path: str | Path) -> Screen:
+        """Read what `metamodel export` wrote, see `metamodel.screen.folder.load_screen`."""
+        from metamodel.screen.folder import load_screen
+
+        return load_screen(path)
+
+    def __call__(self, prompts: Sequence[str], *, behaviors: Collection[str] | None = None) -> list[ScreenedPrompt]:
+        """Return a decision on each prompt, in their order; a decision depends on its own prompt alone.
+
+        Args:
+            prompts: Texts, n of them.
+            behaviors: Behaviors that decide and are told; None takes all.
+
+        Raises:
+            DataError: A behavior is not predicted.
+        """
+        for name in behaviors or ():
+            self.require_behavior(name)
+        wanted = self.spaces if behaviors is None else behaviors
+        rules = [rule for rule in self.rules if rule.behavior in wanted]
+        with uncached():
+            predictions = self.metamodel.predict(prompts)
+        tables = {name: predictions[name].tolist() for name in self.spaces if name in wanted}
         distances = self.familiarity.unfamiliarity(prompts).tolist() if self.familiarity is not None else None
-        return [self._screened(row, tables, distances) for row in range(len(prompts))]
+        return [self._screened(row, rules, tables, distances) for row in range(len(prompts))]
+
+    def require_behavior(self, name: str) -> None:
+        """Raise DataError for a behavior that is not predicted."""
+        if name not in self.spaces:
+            raise DataError(f"no behavior is named {name!r}: {nearest_name_hint(name, self.spaces)}")
 
     def _screened(
-        self, row: int, tables: Mapping[str, Sequence[Sequence[float]]], distances: Sequence[float] | None
+        self,
+        row: int,
+        rules: Sequence[ScreenRule],
+        tables: Mapping[str, Sequence[Sequence[float]]],
+        distances: Sequence[float] | None,
     ) -> ScreenedPrompt:
         failures, stopped_by = {}, []
-        for rule in self.rules:
+        for rule in rules:
             values = tables[rule.behavior][row]
             failure = min(sum(values[place] for place in self._failing[rule.behavior]), 1.0)
             failures[rule.behavior] = failure
-            if failure > rule.threshold:
+            # A third party's probability that is no number lets nothing through.
+            if failure > rule.threshold or math.isnan(failure):
                 stopped_by.append(rule.behavior)
         distance = distances[row] if distances is not None else None
         return ScreenedPrompt(

@@ -120,6 +120,16 @@ def test_no_validation_is_the_identity() -> None:
     assert fitted == {"unlabeled": Calibration(), "absent": Calibration()}
 
 
+def test_surprise_bounds_what_a_new_domain_costs() -> None:
+    """However sure a prediction is, the prior's share of it stays, on top of the shrinkage that was fitted."""
+    prior, share = np.array([0.8, 0.2]), 0.25
+    sure = np.array([[1.0, 0.0]])
+    plain = Calibration(temperature=1.0, shrinkage=0.0).with_surprise(share).apply(sure, prior)
+    np.testing.assert_allclose(plain, [[0.95, 0.05]], atol=1e-6)
+    fitted = Calibration(temperature=1.0, shrinkage=0.5).with_surprise(share).apply(sure, prior)
+    np.testing.assert_allclose(fitted, 0.375 * sure + 0.625 * prior, atol=1e-6)
+
+
 def test_certainty_is_never_complete() -> None:
     """Probabilities 0 and 1 come out strictly between."""
     applied = Calibration(temperature=0.5).apply(np.array([[0.0, 1.0]]), PRIOR)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.fitting.choice import predict_out_of_fold
-from trainers.fitting.domain_folds import domain_folds
+from trainers.fitting.domain_folds import domain_folds, surprise_share
 from trainers.heads.outcomes import smoothed_prior
 
 PROMPTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y", "z", "u", "v", "w"])), max_size=40)
@@ -56,3 +57,10 @@ def test_predictions_are_out_of_fold() -> None:
         own = smoothed_prior(shares[fold.fit])
         np.testing.assert_array_equal(found.priors[fold.judge], np.tile(own, (len(fold.judge), 1)))
     assert predict_out_of_fold(fit_and_predict, shares, []) is None
+
+
+def test_surprise_follows_the_rule_of_succession() -> None:
+    """A new domain is believed to break with n others as often as Laplace's rule says, and never where none is new."""
+    assert surprise_share(["a", "b", "b", "c"], expects_shift=True) == pytest.approx(1 / 5)
+    assert surprise_share(["a"], expects_shift=True) == pytest.approx(1 / 3)
+    assert surprise_share(["a", "b"], expects_shift=False) == 0

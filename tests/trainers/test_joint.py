@@ -271,3 +271,18 @@ def test_trees_are_saved_and_checked(tmp_path: Path) -> None:
         save_file({**weights, **damage}, tmp_path / "weights.safetensors")
         with pytest.raises(DataError, match="tree"):
             Joint.load(tmp_path)
+
+
+def test_a_domain_unlike_any_other_costs_little() -> None:
+    """A rule that held in every training domain may break in the next, which then must not cost any number of bits."""
+    texts, difficulty = _texts(400, seed=0)
+    always = (difficulty > 0).astype(np.int64)[:, None]
+    labels = {task_name(f"m{model}", "long"): LabelTable(space=Binary(), codes=always) for model in range(3)}
+    train = LabeledPrompts(texts=texts, domains=tuple(f"d{row % 4}" for row in range(400)), labels=labels)
+    easiest = [texts[int(difficulty.argmin())]]
+    sure, wary = (
+        Joint().fit(train, train.take([]), context=FitContext(expects_shift=shift)).predict(easiest)["m0/long"][0, 1]
+        for shift in (False, True)
+    )
+    # The prior is a half, of which a sixth stays beside four domains.
+    assert sure < 1 / 15 < 1 / 13 < wary

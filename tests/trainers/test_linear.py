@@ -12,10 +12,10 @@ from sklearn.pipeline import make_pipeline
 
 from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext, Metamodel
-from trainers import tfidf_logistic
 from trainers.base_rate import BaseRate
 from trainers.domain_tag import DomainTag
 from trainers.heads.outcomes import cross_entropy_bits, outcome_shares
+from trainers.inputs.tfidf_features import TOKEN_PATTERN
 from trainers.prompt_length import PromptLength
 from trainers.tfidf_logistic import TfidfLogistic
 
@@ -78,7 +78,7 @@ def test_tfidf_against_a_pipeline(planted: Planted) -> None:
     train, test = planted(200, 0, n_samples=1), planted(50, 1)
     metamodel = TfidfLogistic(C=2.0).fit(train, train.take([]), context=FitContext())
     pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=tfidf_logistic._TOKEN_PATTERN),
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=TOKEN_PATTERN),
         LogisticRegression(C=2.0),
     )
     pipeline.fit(train.texts, train.labels["bigram"].codes[:, 0])

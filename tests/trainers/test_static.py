@@ -19,6 +19,7 @@ from metamodel.protocols import FitContext, Metamodel
 from trainers.base_rate import BaseRate
 from trainers.fitting.network_options import NetworkOptions
 from trainers.heads.outcomes import cross_entropy_bits, outcome_shares
+from trainers.inputs.dense import Standardizer
 from trainers.inputs.token_vectors import installed_token_vectors
 from trainers.networks.sparse_rows import sparse_rows
 from trainers.networks.static_network import StaticNetwork
@@ -64,8 +65,9 @@ def test_prediction_is_the_network(fitted: StaticMetamodel, planted: Planted) ->
     artifact, vectors = fitted.artifact, installed_token_vectors()
     texts = [*planted(20, 3).texts, "", "zebra 日本語 🦜", "word " * 3000]
     counts = vectors.counts(texts, max_characters=SMALL.max_characters)
+    standardizer = Standardizer.from_artifact(artifact, vectors.table.shape[1])
     network = StaticNetwork(
-        vectors=torch.from_numpy(standardized(vectors.table, fitted.standardizer).astype(np.float32)),
+        vectors=torch.from_numpy(standardized(vectors.table, standardizer).astype(np.float32)),
         n_pools=SMALL.n_pools,
         pool_width=SMALL.pool_width,
         hidden=SMALL.hidden,

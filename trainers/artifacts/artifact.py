@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 
 from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts, LabelSpace, label_space_to_dict
+from metamodel.metamodels import save_carried
 from metamodel.protocols import Compression, FitContext, Metamodel
 from metamodel.types import FloatArray, Predictions
 from trainers.artifacts.card import card_text
+from trainers.artifacts.carried import described_files
 from trainers.artifacts.compression_codes import text_bits
 from trainers.artifacts.compression_packing import PackedWeights, coded_tensor_bits, stored_tensors
-from trainers.fitting.calibration import AnyCalibration
+from trainers.fitting.calibration import AnyCalibration, apply_calibrations
 from trainers.heads.outcomes import outcome_shares, smoothed_prior
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
@@ -106,6 +108,7 @@ class Artifact:
         borrowed_bits: Size in bits of each pretrained part that the predictions depend on and the folder does not hold,
             by its name and content hash. What the members borrow is added to it.
         members: Metamodels that this one is made of.
+        files: Pretrained parts that the folder holds after all, by the file's name, see `trainers.artifacts.carried`.
         created_utc: When it was fitted, ISO 8601.
         packages: Versions of the packages that fitted it.
     """
@@ -119,6 +122,7 @@ class Artifact:
     documents: Mapping[str, JSON] = field(default_factory=dict)
     borrowed_bits: Mapping[str, float] = field(default_factory=dict)
     members: tuple[Metamodel, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
     created_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     packages: Mapping[str, str] = field(default_factory=installed_versions)
 
@@ -188,10 +192,10 @@ class Artifact:
         The tensors' own bytes (weights are stored as 32-bit floats, indices as 32-bit integers, the few priors and
         scales as 64-bit floats) and the JSON text of fields, label spaces, calibration and further documents.
         Versions, dates, the card and file headers are left out. No entropy coding: an upper bound. What is borrowed
-        from a pretrained model is not counted here: `borrowed_bits` says how long that is. Members are counted. Of a
-        compressed artifact it is `coded_bits`.
+        from a pretrained model is not counted here: `borrowed_bits` says how long that is; carried files and members
+        are counted. Of a compressed artifact it is `coded_bits`.
         """
-        n_bytes = sum(tensor.nbytes for tensor in self.weights.values())
+        n_bytes = sum(tensor.nbytes for tensor in self.weights.values()) + sum(map(len, self.files.values()))
         is_packed = isinstance(self.weights, PackedWeights)
         own_bits = self._own_coded_bits if is_packed else 8.0 * (n_bytes + sum(map(len, self._described_texts)))
         return own_bits + sum(member.description_bits for member in self.members)
@@ -206,7 +210,7 @@ class Artifact:
     def _own_coded_bits(self) -> float:
         weights = self.weights
         tensor_bits = weights.coded_bits if isinstance(weights, PackedWeights) else coded_tensor_bits(weights)
-        return tensor_bits + text_bits(self._described_texts)
+        return tensor_bits + text_bits(self._described_texts) + 8.0 * sum(map(len, self.files.values()))
 
     @property
     def _described_texts(self) -> list[str]:
@@ -223,8 +227,16 @@ class Artifact:
         """JSON-ready calibrations."""
         return {name: asdict(calibration) for name, calibration in self.calibrations.items()}
 
-    def save(self, folder: Path) -> None:
-        """Write the files; the spec comes last, so that a folder without one was not finished."""
+    def save(self, folder: Path, *, carries_members: bool = False) -> None:
+        """Write the files; the spec comes last, so that a folder without one was not finished.
+
+        Args:
+            folder: An existing folder.
+            carries_members: Whether the members take along what they borrow.
+
+        Raises:
+            DataError: A member shall take along what it borrows, and cannot.
+        """
         from safetensors.numpy import save_file
 
         (folder / SPEC_FILE).unlink(missing_ok=True)
@@ -232,15 +244,21 @@ class Artifact:
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, folder / WEIGHTS_FILE)
         for stem, document in self.documents.items():
             _write_json(folder / f"{stem}.json", document)
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
         _write_json(folder / CALIBRATION_FILE, {"behaviors": self.calibration_descriptions})
         for position, member in enumerate(self.members):
             place = folder / MEMBERS_FOLDER / str(position)
             place.mkdir(parents=True, exist_ok=True)
-            member.save(place)
+            if carries_members:
+                save_carried(member, place)
+            else:
+                member.save(place)
         outcomes = {name: space.outcomes for name, space in self.spaces.items()}
         card = card_text(self.kind, asdict(self.facts), outcomes, n_members=len(self.members))
         (folder / CARD_FILE).write_text(card, encoding="utf-8", errors="backslashreplace")
-        _write_json(folder / SPEC_FILE, self._spec())
+        borrowed = {} if carries_members else dict(self.borrowed_bits)
+        _write_json(folder / SPEC_FILE, {**self._spec(), "borrowed_bits": borrowed})
 
     def _spec(self) -> dict[str, object]:
         return {
@@ -250,8 +268,8 @@ class Artifact:
             "behaviors": self.space_descriptions,
             "training": asdict(self.facts),
             "documents": sorted(self.documents),
-            "borrowed_bits": dict(self.borrowed_bits),
             "n_members": len(self.members),
+            "files": described_files(self.files),
             "created_utc": self.created_utc,
             "packages": dict(self.packages),
         }
@@ -300,8 +318,7 @@ class StoredMetamodel(ABC):
 
     def calibrated(self, predictions: Predictions) -> Predictions:
         """Apply each behavior's calibration."""
-        calibrations = self.artifact.calibrations
-        return {name: calibrations[name].apply(values, self.priors[name]) for name, values in predictions.items()}
+        return apply_calibrations(self.artifact.calibrations, predictions, self.priors)
 
 
 def borrowed_bits_of(metamodel: Metamodel) -> dict[str, float]:

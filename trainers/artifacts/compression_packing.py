@@ -3,7 +3,7 @@
 How a tensor `w` stands in weights.safetensors, and what it is when read:
 
 - 8 bits: `w.int8`, whole numbers from -127 to 127, and `w.scale`, 32-bit floats that it is multiplied with: one for
-  each index of the shortest axis, the other axes of length 1.
+  each index of the shortest axis with more than one, the other axes of length 1.
 - Pruned: `w.mask`, one bit an element in row-major order, set where it was kept; `w.shape`; and only the kept elements,
   as `w.kept` (32-bit floats) or as `w.int8` with `w.scale`.
 
@@ -28,6 +28,8 @@ LARGEST_CODE = 127
 # Smaller tensors and those of one axis (biases, thresholds) cost little and decide much.
 LEAST_ELEMENTS = 64
 LEAST_AXES = 2
+# Inverse deviations lie far apart: with one scale for all, most would round to nothing.
+KEPT_WHOLE = ("standardizer",)
 # One bit of a mask becomes a float of 32: what a file may unfold to is bounded apart from its own size.
 MOST_UNPACKED_BYTES = 2**33
 _PARTS = ("int8", "scale", "mask", "shape", "kept")
@@ -98,10 +100,21 @@ def stored_tensors(weights: Mapping[str, AnyTensor]) -> dict[str, AnyTensor]:
     return weights.stored if isinstance(weights, PackedWeights) else dict(weights)
 
 
+def is_rounded(weights: Mapping[str, AnyTensor]) -> bool:
+    """Say whether any tensor of these weights is kept in 8 bits."""
+    return isinstance(weights, PackedWeights) and any(tensor.dtype == np.int8 for tensor in weights.stored.values())
+
+
+def without(weights: Mapping[str, AnyTensor], prefix: str) -> Mapping[str, AnyTensor]:
+    """Return the weights, packed as they are, but those whose name starts with `prefix`."""
+    stored = {name: tensor for name, tensor in stored_tensors(weights).items() if not name.startswith(prefix)}
+    return unpacked(stored)
+
+
 def packed(weights: Mapping[str, AnyTensor], compression: Compression) -> PackedWeights:
     """Pack every tensor of weights: 32-bit floats with two or more axes and at least `LEAST_ELEMENTS` elements.
 
-    Everything else (priors and scales in 64 bits, biases, indices) stays as it is.
+    Everything else (priors and scales in 64 bits, standardizers, biases, indices) stays as it is.
 
     Raises:
         ValueError: No tensor can be packed, or one is not finite.
@@ -109,7 +122,8 @@ def packed(weights: Mapping[str, AnyTensor], compression: Compression) -> Packed
     stored: dict[str, AnyTensor] = {}
     n_packed = 0
     for name, tensor in weights.items():
-        if tensor.dtype == np.float32 and tensor.ndim >= LEAST_AXES and tensor.size >= LEAST_ELEMENTS:
+        is_large = tensor.dtype == np.float32 and tensor.ndim >= LEAST_AXES and tensor.size >= LEAST_ELEMENTS
+        if is_large and name not in KEPT_WHOLE:
             stored |= _pack(name, tensor, compression)
             n_packed += 1
         else:
@@ -135,7 +149,8 @@ def _pack(name: str, tensor: AnyTensor, compression: Compression) -> dict[str, A
     if not compression.int8:
         return {**parts, f"{name}.kept": tensor.ravel()[is_kept]} if parts else {name: tensor}
     pruned = np.where(is_kept.reshape(tensor.shape), tensor, np.float32(0))
-    shortest = int(np.argmin(tensor.shape))
+    # An axis of one index would leave one scale for all.
+    shortest = min(range(tensor.ndim), key=lambda axis: (tensor.shape[axis] == 1, tensor.shape[axis]))
     others = tuple(axis for axis in range(tensor.ndim) if axis != shortest)
     scale = (np.abs(pruned).max(axis=others, keepdims=True) / np.float32(LARGEST_CODE)).astype(np.float32)
     # A scale of zero belongs to a slice of zeros; subnormal ones round to it too.

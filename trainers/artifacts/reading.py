@@ -23,6 +23,7 @@ from trainers.artifacts.artifact import (
     TrainingFacts,
 )
 from trainers.artifacts.calibration_reading import read_calibrations
+from trainers.artifacts.carried import read_files
 from trainers.artifacts.checks import counts, is_finite, mapping, read_json, sizes, text, versions, whole
 from trainers.artifacts.compression_packing import unpacked
 from trainers.artifacts.members import read_members
@@ -68,6 +69,7 @@ def read_artifact(folder: Path, *, kind: str, has_members: bool = False) -> Arti
         documents={stem: read_json(folder / f"{stem}.json") for stem in _stems(spec.get("documents"), spec_path)},
         borrowed_bits=sizes(spec.get("borrowed_bits"), spec_path, "borrowed_bits"),
         members=read_members(folder, spec.get("n_members", 0), spaces) if has_members else (),
+        files=read_files(folder, mapping(spec.get("files", {}), spec_path, "files")),
         created_utc=text(spec.get("created_utc"), spec_path, "created_utc"),
         packages=versions(spec.get("packages"), spec_path),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args, overload
 
 import numpy as np
@@ -63,8 +63,51 @@ class Calibration:
         tempered = inside if self.temperature == 1 else softmax(np.log(inside) / self.temperature)
         return kept_inside((1 - self.shrinkage) * tempered + self.shrinkage * prior)
 
+    def with_surprise(self, share: float) -> Calibration:
+        """Return this calibration with so much of what it gives replaced by the prior, from 0 to 1."""
+        return replace(self, shrinkage=1 - (1 - self.shrinkage) * (1 - share))
+
 
 AnyCalibration: TypeAlias = Calibration | CurveCalibration
+
+
+def apply_calibrations(
+    calibrations: Mapping[str, AnyCalibration], predictions: Predictions, priors: Mapping[str, FloatArray]
+) -> Predictions:
+    """Return calibrated predictions, [n, c] a behavior; temperatures of as many outcomes are applied at once.
+
+    Args:
+        calibrations: Of each behavior.
+        predictions: Uncalibrated, [n, c] a behavior.
+        priors: Training priors, [c] a behavior.
+    """
+    alike: dict[int, list[str]] = {}
+    for name, values in predictions.items():
+        if type(calibrations[name]) is Calibration:
+            alike.setdefault(values.shape[1], []).append(name)
+    applied: dict[str, FloatArray] = {}
+    for names in alike.values():
+        if len(names) > 1:
+            few = [calibration for name in names if isinstance(calibration := calibrations[name], Calibration)]
+            values = _applied_alike(few, [predictions[name] for name in names], [priors[name] for name in names])
+            applied |= dict(zip(names, values, strict=True))
+    return {
+        name: applied[name] if name in applied else calibrations[name].apply(values, priors[name])
+        for name, values in predictions.items()
+    }
+
+
+def _applied_alike(
+    calibrations: Sequence[Calibration], predictions: Sequence[FloatArray], priors: Sequence[FloatArray]
+) -> FloatArray:
+    """Return what each calibration's `apply` gives, [b, n, c] for b of them with as many outcomes each."""
+    tempered = kept_inside(np.array(predictions))  # [b, n, c]
+    bent = [place for place, one in enumerate(calibrations) if one.temperature != 1]
+    if bent:
+        temperatures = np.array([calibrations[place].temperature for place in bent])[:, None, None]
+        tempered[bent] = softmax(np.log(tempered[bent]) / temperatures)
+    shrinkage = np.array([one.shrinkage for one in calibrations])[:, None, None]
+    return kept_inside((1 - shrinkage) * tempered + shrinkage * np.array(priors)[:, None, :])
 
 
 @overload
@@ -166,6 +209,7 @@ def fit_calibrations(
     validation: LabeledPrompts,
     *,
     method: CalibrationMethod = "temperature",
+    surprise: float = 0.0,
 ) -> dict[str, AnyCalibration]:
     """Return one calibration a behavior; the identity for one that validation has no label of.
 
@@ -174,15 +218,17 @@ def fit_calibrations(
         priors: Training priors, [c] a behavior.
         validation: Prompts of training domains that were not fitted on.
         method: "none" is the identity.
+        surprise: Share of the prior that a temperature's predictions keep, see `domain_folds.surprise_share`.
     """
     calibrations: dict[str, AnyCalibration] = {}
     for name, probabilities in predictions.items():
         if name not in validation.labels:
-            calibrations[name] = Calibration()
+            calibrations[name] = Calibration().with_surprise(surprise)
             continue
         rows, shares = outcome_shares(validation.labels[name])
         domains = [validation.domains[row] for row in rows]
-        calibrations[name] = fit_calibration(probabilities[rows], priors[name], shares, method=method, domains=domains)
+        found = fit_calibration(probabilities[rows], priors[name], shares, method=method, domains=domains)
+        calibrations[name] = found.with_surprise(surprise) if isinstance(found, Calibration) else found
     return calibrations
 
 

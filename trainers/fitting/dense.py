@@ -102,6 +102,8 @@ class DenseTrainer(ABC):
         Raises:
             DataError: There is no training prompt.
         """
+        from threadpoolctl import threadpool_limits
+
         require_prompts(train)
         prompts = pooled(train, validation)
         inputs = self.inputs()
@@ -109,11 +111,13 @@ class DenseTrainer(ABC):
         standardizer = Standardizer.of(raw)
         features = standardizer.apply(raw)
         fitted = {}
-        for name, table in prompts.labels.items():
-            rows, shares = outcome_shares(table)
-            texts, domains = [prompts.texts[row] for row in rows], [prompts.domains[row] for row in rows]
-            options = self.head_options(table.space)
-            fitted[name] = fit_head(features[rows], shares, texts, domains, options=options, context=context)
+        # Two threads that wait for each other take twice as long as one over fits as small as these.
+        with threadpool_limits(limits=1):
+            for name, table in prompts.labels.items():
+                rows, shares = outcome_shares(table)
+                texts, domains = [prompts.texts[row] for row in rows], [prompts.domains[row] for row in rows]
+                options = self.head_options(table.space)
+                fitted[name] = fit_head(features[rows], shares, texts, domains, options=options, context=context)
         weights: dict[str, Tensor] = {**prior_tensors(prompts), **standardizer.tensors()}
         for index, behavior in enumerate(fitted.values()):
             weights |= behavior.head.tensors(index)
@@ -182,7 +186,7 @@ class DenseMetamodel(StoredMetamodel):
         self._heads = {
             name: AverageHead(
                 parts=tuple(families[name][part].read(artifact, index, width=inputs.width) for part in names[name])
-            )
+            ).prepared()
             for index, name in enumerate(artifact.spaces)
         }
 

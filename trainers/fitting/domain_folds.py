@@ -62,6 +62,20 @@ def domain_folds(
     return folds
 
 
+def surprise_share(domains: Sequence[str], *, expects_shift: bool) -> float:
+    """Return how likely it is that the next domain breaks with what all domains had in common.
+
+    Laplace's rule of succession (Essai philosophique sur les probabilites, 1814): n domains kept to it and none did
+    not, so 1 / (n + 2). Predictions keep so much of the prior, which bounds what a new domain can cost however sure the
+    fit is.
+
+    Args:
+        domains: Domain of each training prompt.
+        expects_shift: Whether the judged domains are new; else there is no surprise.
+    """
+    return 1 / (len(set(domains)) + 2) if expects_shift else 0.0
+
+
 def _domain_owners(domains: Sequence[str], n_folds: int, seed: int) -> IntArray:
     """Return the fold of each prompt, [n]."""
     sizes = Counter(domains)

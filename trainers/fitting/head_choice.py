@@ -15,7 +15,7 @@ from metamodel.protocols import FitContext
 from metamodel.types import FloatArray, IntArray
 from trainers.fitting.calibration import Calibration, fit_calibration
 from trainers.fitting.choice import predict_out_of_fold
-from trainers.fitting.domain_folds import domain_folds
+from trainers.fitting.domain_folds import domain_folds, surprise_share
 from trainers.heads.family import AverageHead, Head, HeadFamily, fit_strength
 from trainers.heads.outcomes import cross_entropy_bits, kept_inside, smoothed_prior
 
@@ -92,7 +92,7 @@ def fit_head(
     return FittedHead(
         name=AND.join(one.family for one in chosen),
         head=heads[0] if len(heads) == 1 else AverageHead(parts=tuple(heads)),
-        calibration=calibration,
+        calibration=calibration.with_surprise(surprise_share(domains, expects_shift=context.expects_shift)),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from metamodel.types import FloatArray
 from trainers.inputs.dense import DenseInputs, computed
+from trainers.inputs.encoder_onnx import OnnxStates
 
 InputName = Literal["surface", "minilm"]
 
@@ -32,8 +33,12 @@ class JointInputs:
     borrowed_bits: dict[str, float]
 
     @classmethod
-    def named(cls, names: Sequence[str]) -> JointInputs:
+    def named(cls, names: Sequence[str], carried: OnnxStates | None = None) -> JointInputs:
         """Return the inputs of these names.
+
+        Args:
+            names: As `require_input_names` allows them.
+            carried: The encoder to read with, where a metamodel carries it.
 
         Raises:
             MetamodelError: What one needs is not installed.
@@ -43,6 +48,8 @@ class JointInputs:
         counted: tuple[DenseInputs, ...] = (SurfaceFeatures(),) if "surface" in names else ()
         if "minilm" not in names:
             return cls(counted=counted, borrowed=(), borrowed_bits={})
+        if carried is not None:
+            return cls(counted=counted, borrowed=(carried,), borrowed_bits={})
         from trainers.inputs.encoder_states import EncoderStates
 
         states = EncoderStates()
@@ -50,8 +57,10 @@ class JointInputs:
 
     @property
     def identity(self) -> str:
-        """Identities of all parts."""
-        return " + ".join(part.identity for part in (*self.counted, *self.borrowed))
+        """Identities of all parts; of a carried encoder that of what it stands for."""
+        parts = [part.identity for part in self.counted]
+        borrowed = [part.stands_for if isinstance(part, OnnxStates) else part.identity for part in self.borrowed]
+        return " + ".join([*parts, *borrowed])
 
     @property
     def n_borrowed(self) -> int:
@@ -65,7 +74,8 @@ class JointInputs:
 
     def features(self, texts: Sequence[str]) -> FloatArray:
         """Return the features of each text, [n, d]."""
-        return np.hstack([computed(part, texts) for part in (*self.counted, *self.borrowed)])
+        parts = [computed(part, texts) for part in (*self.counted, *self.borrowed)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def require_input_names(names: Sequence[str]) -> None:
@@ -77,3 +87,18 @@ def require_input_names(names: Sequence[str]) -> None:
     known = get_args(InputName)
     if not names or len(set(names)) < len(names) or not set(names) <= set(known):
         raise ValueError(f"inputs is {list(names)}, must be one or several of {', '.join(known)}, each once")
+
+
+def exported_minilm() -> OnnxStates:
+    """Return the encoder of the input `minilm`, to be carried along.
+
+    Raises:
+        MetamodelError: It, or a package of the extra `onnx`, is not installed.
+    """
+    from trainers.inputs.encoder_onnx_export import exported_states
+    from trainers.inputs.encoder_states import EncoderStates
+
+    states = EncoderStates()
+    return exported_states(
+        states.load(), pooling=states.pooling, add_spread=states.add_spread, stands_for=states.identity
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ class Basis:
             if self.n_waves:
                 angles = rowwise_product(np.ascontiguousarray(scaled[:, : self.n_waved]), projection) + phases
                 blocks.append(math.sqrt(2) * np.cos(angles))
-            yield np.hstack(blocks)
+            yield np.concatenate(blocks, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +254,7 @@ def _directions(predictions: FloatArray, rank: int) -> FloatArray:
     return directions * np.where(directions.sum(axis=0) < 0, -1.0, 1.0)
 
 
+@lru_cache(maxsize=4)
 def _waves(n_features: int, n_waves: int) -> tuple[FloatArray, FloatArray]:
     """Return directions, [d, w], and phases, [w]; numpy promises the bit stream of PCG64 for good."""
     n_normals = n_features * n_waves

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from metamodel.errors import DataError
 from metamodel.types import FloatArray
 from trainers.artifacts.artifact import WEIGHTS_FILE, Artifact, Tensor
 from trainers.fitting.domain_folds import DomainFold
+from trainers.heads.tree_walk import TreeWalk
 from trainers.heads.trees import TreeHead, whole_numbers
 from trainers.inputs.dense import Standardizer
 
@@ -66,12 +68,16 @@ class FactorTrees:
             tensors |= {f"tree_{part}.{number}": head.tensors(0)[f"{part}.0"] for part in _PARTS}
         return tensors
 
+    @cached_property
+    def _walks(self) -> tuple[TreeWalk, ...]:
+        return tuple(head.walk() for head in self.heads)
+
     def blended(self, factors: FloatArray, features: FloatArray) -> FloatArray:
         """Return the factors, [n, r], the leading ones averaged with what trees make of the features, [n, d]."""
         out = factors.copy()
-        for number, head in enumerate(self.heads):
+        for number, walk in enumerate(self._walks):
             share = self.shares[number]
-            out[:, number] = (1 - share) * factors[:, number] + share * head.scores(features)[:, 0]
+            out[:, number] = (1 - share) * factors[:, number] + share * walk.scores(features)[:, 0]
         return out
 
 

@@ -22,7 +22,8 @@ class NetworkOptions:
         weight_decay: Decoupled decay of all weights, a step's share of learning_rate.
         max_epochs: Most passes over the training prompts.
         patience: Passes without fewer validation bits before training stops.
-        batch_size: Prompts a step, of all processes together.
+        batch_size: Prompts a step, of all processes together, at least.
+        most_steps: Steps of a pass; where there would be more, each takes more prompts. 0 sets no bound.
         accelerator: Lightning's accelerator; `auto` takes a GPU where there is one.
         devices: How many devices, or processes on the CPU; -1 for all.
         strategy: Lightning's strategy: auto, ddp, ddp_spawn, ddp_fork, fsdp, deepspeed_stage_2 and others. `ddp` starts
@@ -42,6 +43,7 @@ class NetworkOptions:
     max_epochs: int = 40
     patience: int = 4
     batch_size: int = 128
+    most_steps: int = 0
     accelerator: Accelerator = "cpu"
     devices: int = 1
     strategy: str = "auto"
@@ -58,6 +60,8 @@ class NetworkOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
         if not 0 < self.learning_rate < float("inf"):
             raise ValueError(f"learning_rate is {self.learning_rate}, must be above 0 and finite")
+        if self.most_steps < 0:
+            raise ValueError(f"most_steps is {self.most_steps}, must be at least 0")
         for name in ("weight_decay", "gradient_clip_val", "group_dro", "domain_adversarial"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 0 and finite")
@@ -66,3 +70,11 @@ class NetworkOptions:
         for name, allowed in (("accelerator", get_args(Accelerator)), ("precision", get_args(Precision))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, must be one of {', '.join(allowed)}")
+
+    def step_prompts(self, n_prompts: int) -> int:
+        """Return the prompts of each step of a pass over so many.
+
+        >>> NetworkOptions(batch_size=128, most_steps=100).step_prompts(91_000)
+        910
+        """
+        return max(self.batch_size, -(-n_prompts // self.most_steps) if self.most_steps else 0)

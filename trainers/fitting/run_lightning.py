@@ -116,10 +116,11 @@ def trained_network(
     with torch.random.fork_rng(devices=[]), quiet_lightning(), _threads(n_threads):
         torch.manual_seed(context.seed)
         network = build()
-        batches = _batches(train, train.prompts, network, options.batch_size, seed=context.seed)
+        step_prompts = options.step_prompts(len(train.prompts))
+        batches = _batches(train, train.prompts, network, step_prompts, seed=context.seed)
         judged = None
         if validation is not None and len(validation.prompts):
-            judged = _batches(validation, train.prompts, network, options.batch_size * _JUDGED_BATCH, seed=None)
+            judged = _batches(validation, train.prompts, network, step_prompts * _JUDGED_BATCH, seed=None)
             judged = judged if judged.has_labels else None
         if not batches.has_labels:
             return Trained(network, 0)

@@ -74,6 +74,23 @@ class LinearFamily:
         return LinearHead.from_artifact(artifact, index, n_features=width)
 
 
+class Predictor(Protocol):
+    """What a head is in use."""
+
+    def predict(self, features: FloatArray, prior: FloatArray) -> FloatArray:
+        """Return probabilities, [n, c]; a row never depends on the others."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A head that predicts many times faster after some work done once."""
+
+    def prepared(self) -> Predictor:
+        """Return what predicts the same bits."""
+        ...
+
+
 class AverageHead(NamedTuple):
     """The mean of the probabilities of several heads whose tensors have different names.
 
@@ -90,6 +107,27 @@ class AverageHead(NamedTuple):
             total = total + part.predict(features, prior)
         return total / len(self.parts)
 
+    def prepared(self) -> PreparedAverage:
+        """Return what predicts the same many times."""
+        return PreparedAverage(tuple(part.prepared() if isinstance(part, Prepares) else part for part in self.parts))
+
     def tensors(self, index: int) -> dict[str, Tensor]:
         """Return what an artifact keeps of behavior number `index`."""
         return {name: tensor for part in self.parts for name, tensor in part.tensors(index).items()}
+
+
+class PreparedAverage(NamedTuple):
+    """The mean of the probabilities of several heads in use.
+
+    Attributes:
+        parts: The heads, one or more.
+    """
+
+    parts: tuple[Predictor, ...]
+
+    def predict(self, features: FloatArray, prior: FloatArray) -> FloatArray:
+        """Return mean probabilities, [n, c]."""
+        total = self.parts[0].predict(features, prior)
+        for part in self.parts[1:]:
+            total = total + part.predict(features, prior)
+        return total / len(self.parts)

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.errors import DataError
-from metamodel.types import FloatArray
+from metamodel.types import FloatArray, IntArray
 from trainers.artifacts.artifact import Artifact, Tensor
 from trainers.heads.outcomes import softmax
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from trainers.inputs.tfidf_features import SparseRows
+
     Features: TypeAlias = csr_array[np.float64] | FloatArray
 
 _MOST_ITERATIONS = 300
+# A BLAS spreads larger products of a vector and a matrix over threads, which then wait for each other.
+_UNDIVIDED = 8192
 
 
 class LinearHead(NamedTuple):
@@ -61,7 +66,7 @@ class LinearHead(NamedTuple):
             f"intercepts.{index}": self.intercepts,
         }
 
-    def predict(self, features: Features, prior: FloatArray) -> FloatArray:
+    def predict(self, features: Features | SparseRows, prior: FloatArray) -> FloatArray:
         """Return probabilities, [n, c]: outcomes never seen in training keep their prior, the others share the rest."""
         probabilities = np.tile(prior, (features.shape[0], 1))
         if len(self.outcomes) > 1:
@@ -107,19 +112,48 @@ def fit_heads(features: Features, shares: FloatArray, strengths: Sequence[float]
         yield _head(outcomes, coefficients, intercepts)
 
 
-def rowwise_product(features: Features, weights: NDArray[np.float32] | FloatArray) -> FloatArray:
+def rowwise_product(features: Features | SparseRows, weights: NDArray[np.float32] | FloatArray) -> FloatArray:
     """Return features @ weights, [n, d] @ [d, s], such that a row's result never depends on the other rows.
 
-    A BLAS chooses its order of summation by the shape of the whole batch; a sparse product sums each row by itself.
+    A BLAS chooses its order of summation by the shape of what it is given: here it is given one row at a time, always
+    the same shape, by a loop inside numpy. A sparse product sums each row by itself anyway.
     """
-    from scipy.sparse import csr_array
-
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
     if isinstance(features, np.ndarray):
-        n, d = features.shape
-        columns = np.tile(np.arange(d), n)
-        features = csr_array((features.ravel(), columns, np.arange(0, n * d + 1, d) if d else np.zeros(n + 1)), (n, d))
-    product: FloatArray = np.asarray(features @ weights.astype(np.float64))
-    return product
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        product: FloatArray = np.matmul(rows[:, None, :], weights)[:, 0, :]
+        return product
+    sparse_product: FloatArray = np.asarray(features @ weights)
+    return sparse_product
+
+
+def weighted_sums(
+    offsets: IntArray | NDArray[np.int32], columns: IntArray | NDArray[np.int32], weights: FloatArray, table: FloatArray
+) -> FloatArray:
+    """Return the weighted sum of rows of a table that each prompt names, [n, w]; zeros where it names none.
+
+    A compressed sparse row after the other times the table: a prompt's sum never depends on the others, nor on the
+    number of threads, since every product is too small for a BLAS to divide.
+
+    Args:
+        offsets: Prompt i owns the entries from offsets[i] to offsets[i + 1], [n + 1].
+        columns: Rows of the table.
+        weights: Weight of each, in double precision.
+        table: [b, w].
+    """
+    width = table.shape[1]
+    sums = np.zeros((len(offsets) - 1, width))
+    most = max(_UNDIVIDED // max(width, 1), 1)
+    bounds = offsets.tolist()
+    for row, (start, stop) in enumerate(pairwise(bounds)):
+        vectors, shares = table.take(columns[start:stop], axis=0), weights[start:stop]
+        whole = (stop - start) // most * most
+        if whole:
+            blocks = shares[:whole].reshape(-1, 1, most) @ vectors[:whole].reshape(-1, most, width)
+            sums[row] = blocks.sum(axis=(0, 1))
+        if start + whole < stop:
+            sums[row] += shares[whole:] @ vectors[whole:]
+    return sums
 
 
 def require_positive(name: str, values: Sequence[float]) -> None:

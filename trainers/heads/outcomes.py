@@ -5,6 +5,7 @@ Shapes: n = prompts, m = prompts with at least one label, c = outcomes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,18 +66,29 @@ def cross_entropy_bits(shares: FloatArray, probabilities: FloatArray) -> float:
 
 
 def softmax(logits: FloatArray) -> FloatArray:
-    """Return exp(logits) normalized over each row, [n, c]."""
+    """Return exp(logits) normalized over the last axis, [..., c]."""
     # Contiguous always: numpy may round differently on strided memory, and then a batch's width would show.
-    shifted = np.ascontiguousarray(logits - logits.max(axis=1, keepdims=True))
+    shifted = np.ascontiguousarray(logits - logits.max(axis=-1, keepdims=True))
     powers = np.exp(shifted)
-    normalized: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+    normalized: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
     return normalized
 
 
+def softmax_parts(logits: FloatArray, sizes: Sequence[int]) -> list[FloatArray]:
+    """Return softmax of each run of columns, [n, c] each; `sizes` are the runs' numbers of columns."""
+    if len(sizes) == 1:
+        return [softmax(logits)]
+    ends = np.cumsum(sizes)
+    if len(set(sizes)) > 1:
+        return [softmax(part) for part in np.split(logits, ends[:-1], axis=1)]
+    parts = softmax(logits.reshape(-1, sizes[0])).reshape(len(logits), len(sizes), sizes[0])
+    return [parts[:, place] for place in range(len(sizes))]
+
+
 def kept_inside(probabilities: FloatArray) -> FloatArray:
-    """Mix rows with a trace of the uniform distribution so that no outcome has probability 0 or 1, [n, c]."""
-    mixed = (1 - FLOOR) * probabilities + FLOOR / probabilities.shape[1]
-    inside: FloatArray = mixed / mixed.sum(axis=1, keepdims=True)
+    """Mix rows with a trace of the uniform distribution so that no outcome has probability 0 or 1, [..., c]."""
+    mixed = (1 - FLOOR) * probabilities + FLOOR / probabilities.shape[-1]
+    inside: FloatArray = mixed / mixed.sum(axis=-1, keepdims=True)
     return inside
 
 

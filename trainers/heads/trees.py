@@ -17,16 +17,13 @@ from metamodel.errors import DataError
 from metamodel.types import FloatArray, IntArray
 from trainers.artifacts.artifact import WEIGHTS_FILE, Artifact, Tensor
 from trainers.heads.outcomes import softmax
+from trainers.heads.tree_walk import LEAF, TreeWalk
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-_LEAF = -1
 # Values that a feature is told apart by: more cost time and fit noise.
 _BINS = 31
-# One step visits a node of every tree for so many rows at once.
-_VISITS = 2**20
-_FEWEST_ROWS = 4
 # Beyond it a sum of leaves could leave the range of numbers.
 _LARGEST = 1e30
 
@@ -83,7 +80,7 @@ class TreeHead(NamedTuple):
             outcomes=np.asarray(getattr(model, "classes_", (0, 1)), dtype=np.int32),
             baseline=np.ravel(model._baseline_prediction).astype(np.float64),  # noqa: SLF001 - see above
             sizes=sizes,
-            features=np.where(is_leaf, _LEAF, nodes["feature_idx"]).astype(np.int32),
+            features=np.where(is_leaf, LEAF, nodes["feature_idx"]).astype(np.int32),
             rights=np.where(is_leaf, 0, nodes["right"].astype(np.int64) - within).astype(np.int32),
             numbers=np.where(is_leaf, nodes["value"], thresholds).astype(np.float64),
         )
@@ -122,7 +119,7 @@ class TreeHead(NamedTuple):
             return "do not fit the outcomes"
         if not n_scores and n_nodes:
             return "add to no score"
-        if (self.features < _LEAF).any() or (self.features >= n_features).any():
+        if (self.features < LEAF).any() or (self.features >= n_features).any():
             return f"read a feature that is not among {n_features}"
         if (abs(self.numbers) > _LARGEST).any() or (abs(self.baseline) > _LARGEST).any():
             return "hold numbers too large to sum"
@@ -145,55 +142,62 @@ class TreeHead(NamedTuple):
         Thresholds are rounded down: a feature that is itself in single precision stays on its side.
         """
         rounded = self.numbers.astype(np.float32)
-        too_high = (self.features != _LEAF) & (rounded > self.numbers)
+        too_high = (self.features != LEAF) & (rounded > self.numbers)
         rounded[too_high] = np.nextafter(rounded[too_high], np.float32(-np.inf))
         baseline = self.baseline.astype(np.float32).astype(np.float64)
         return self._replace(numbers=rounded.astype(np.float64), baseline=baseline)
 
     def predict(self, features: FloatArray, prior: FloatArray) -> FloatArray:
         """Return probabilities, [n, c]: outcomes never seen in training keep their prior, the others share the rest."""
-        probabilities = np.tile(prior, (len(features), 1))
-        if len(self.baseline):
+        return self.prepared().predict(features, prior)
+
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """Return the probabilities of the outcomes that training had, [n, s]."""
+        return self.prepared().probabilities(features)
+
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Return the sums of leaves, [n, o]; a row never depends on the others."""
+        return self.walk().scores(features)
+
+    def walk(self) -> TreeWalk:
+        """Return the trees laid out for prediction."""
+        return TreeWalk.of(
+            baseline=self.baseline,
+            sizes=self.sizes,
+            features=self.features,
+            rights=self.rights,
+            numbers=self.numbers,
+        )
+
+    def prepared(self) -> PreparedTrees:
+        """Return what predicts the same many times."""
+        return PreparedTrees(outcomes=self.outcomes, walk=self.walk())
+
+
+class PreparedTrees(NamedTuple):
+    """Trees laid out once, for many predictions.
+
+    Attributes:
+        outcomes: The outcomes that training had, rising, [s].
+        walk: The trees.
+    """
+
+    outcomes: NDArray[np.int32]
+    walk: TreeWalk
+
+    def predict(self, features: FloatArray, prior: FloatArray) -> FloatArray:
+        """Return probabilities, [n, c], see `TreeHead.predict`."""
+        probabilities = np.repeat(prior[None], len(features), axis=0)
+        if len(self.walk.baseline):
             probabilities[:, self.outcomes] = self.probabilities(features) * prior[self.outcomes].sum()
         return probabilities
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Return the probabilities of the outcomes that training had, [n, s]."""
-        scores = self.scores(features)
+        scores = self.walk.scores(features)
         if scores.shape[1] == 1:
-            scores = np.hstack([np.zeros_like(scores), scores])
+            scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
         return softmax(scores)
-
-    def scores(self, features: FloatArray) -> FloatArray:
-        """Return the sums of leaves, [n, o]; a row never depends on the others."""
-        # As in training: single precision, where the thresholds are exact.
-        inputs = features.astype(np.float32).astype(np.float64)
-        n_rows = max(_VISITS // max(len(self.sizes), 1), _FEWEST_ROWS)
-        parts = [self._scores(inputs[start : start + n_rows]) for start in range(0, len(inputs), n_rows)]
-        return np.concatenate([np.zeros((0, len(self.baseline))), *parts])
-
-    def _scores(self, inputs: FloatArray) -> FloatArray:
-        """Return the sum of the leaves that each row falls into, [n, o]; summed in order, whatever the batch."""
-        n, n_scores = len(inputs), len(self.baseline)
-        first = np.tile(self.baseline, (n, 1))
-        if not len(self.sizes):
-            return first
-        roots = np.cumsum(self.sizes.astype(np.int64)) - self.sizes
-        nodes = np.tile(roots, (n, 1))  # [n, t]
-        flat, width = inputs.ravel(), inputs.shape[1]
-        offsets = (np.arange(n) * width)[:, None]
-        read = np.maximum(self.features, 0).astype(np.int64)
-        is_split = self.features != _LEAF
-        lefts = is_split.astype(np.int64)  # a leaf steps nowhere
-        rights = self.rights.astype(np.int64)
-        while is_split[nodes].any():
-            goes_left = flat[offsets + read[nodes]] <= self.numbers[nodes]
-            nodes += np.where(goes_left, lefts[nodes], rights[nodes])
-        leaves = self.numbers[nodes].reshape(n, -1, n_scores)
-        # An accumulation runs in order; a sum may not, and then rounds otherwise for another batch.
-        terms = np.concatenate([first[:, None, :], leaves], axis=1)
-        scores: FloatArray = np.add.accumulate(terms, axis=1)[:, -1]
-        return scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +329,7 @@ def _are_preorder(sizes: IntArray, features: NDArray[np.int32], rights: IntArray
     for size in sizes.tolist():
         open_rights: list[int] = []
         end = start + size
-        splits, steps = (features[start:end] != _LEAF).tolist(), rights[start:end].tolist()
+        splits, steps = (features[start:end] != LEAF).tolist(), rights[start:end].tolist()
         for place, (is_split, step) in enumerate(zip(splits, steps, strict=True)):
             if is_split:
                 limit = open_rights[-1] if open_rights else size

@@ -17,6 +17,7 @@ from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts
 from metamodel.types import FloatArray, IntArray
 from trainers.artifacts.artifact import Artifact, Tensor
+from trainers.heads.logistic import weighted_sums
 from trainers.inputs.hashing import NGramCounts, NGramScheme, count_ngrams
 from trainers.inputs.lengths import LengthScale
 from trainers.inputs.selection import most_stable, spread_rows
@@ -171,6 +172,17 @@ class BagFeatures:
         ngrams = csr_array((weights, columns, offsets), shape=(len(texts), len(self.buckets)))
         return Inputs(ngrams=ngrams, lengths=self.scale.features(texts))
 
+    def sums(self, texts: Sequence[str], table: FloatArray) -> FloatArray:
+        """Return the weighted sum of a table's rows, [b, w], over each text's buckets, [n, w]."""
+        pieces = [self._weighted(counts) for counts in count_ngrams(texts, self.scheme)]
+        sums = [
+            weighted_sums(
+                np.concatenate([[0], piece.sizes.cumsum()]), piece.columns, piece.weights.astype(np.float64), table
+            )
+            for piece in pieces
+        ]
+        return sums[0] if len(sums) == 1 else np.concatenate([np.zeros((0, table.shape[1])), *sums])
+
     @cached_property
     def _column_of(self) -> NDArray[np.int32]:
         """Column of each bucket, [n_buckets]; -1 where it was dropped."""
@@ -184,13 +196,13 @@ class BagFeatures:
 
     def _weighted(self, counts: NGramCounts) -> _Rows:
         """Return the rows of one piece of texts."""
-        columns = self._column_of[counts.buckets]
+        columns = self._column_of.take(counts.buckets)
         n_hits, offsets = counts.counts, counts.offsets
-        kept = np.flatnonzero(columns >= 0)
+        kept = (columns >= 0).nonzero()[0]
         if len(kept) < len(columns):
             columns, n_hits, offsets = columns[kept], n_hits[kept], np.searchsorted(kept, offsets)
-        weights = self._single_idf[columns]
-        repeated = np.flatnonzero(n_hits > 1)  # few, and a logarithm costs more than finding them
+        weights = self._single_idf.take(columns)
+        repeated = (n_hits > 1).nonzero()[0]  # few, and a logarithm costs more than finding them
         weights[repeated] *= (1 + np.log(n_hits[repeated])).astype(np.float32)
         sizes = np.diff(offsets)
         squares = np.zeros(len(weights) + 1)  # a last row without entries would begin behind the others

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.errors import DataError
-from metamodel.feature_cache import computed_once
+from metamodel.feature_cache import computed_once, is_kept
 from metamodel.types import FloatArray
 from trainers.artifacts.artifact import Artifact, Tensor
 
@@ -75,12 +75,18 @@ class Standardizer:
 
     def apply(self, features: FloatArray) -> FloatArray:
         """Return features on one scale, [n, d]."""
-        scaled: FloatArray = np.clip((features - self.table[0]) * self.table[1], -FARTHEST, FARTHEST)
+        scaled: FloatArray = np.minimum(np.maximum((features - self.table[0]) * self.table[1], -FARTHEST), FARTHEST)
         return scaled
 
 
 def computed(inputs: DenseInputs, texts: Sequence[str]) -> FloatArray:
-    """Return the numbers of each text in double precision, [n, d], computing none twice."""
+    """Return the numbers of each text in double precision, [n, d].
+
+    In a stage none is computed twice. Elsewhere cheap ones, which say `is_cheap`, are not kept, and inside
+    `feature_cache.uncached` none is: what serves must not grow with what it is asked.
+    """
+    if not is_kept(is_cheap=bool(getattr(inputs, "is_cheap", False))):
+        return inputs.compute(texts).astype(np.float64)
     return computed_once(inputs.identity, texts, inputs.compute, inputs.width).astype(np.float64)
 
 

@@ -26,7 +26,7 @@ from trainers.inputs.encoder_files import (
     weight_files,
 )
 from trainers.inputs.encoder_loading import Encoder, Pooling, encoder_width, load_encoder, pooled
-from trainers.inputs.encoder_windows import TokenIds, WindowScheme
+from trainers.inputs.encoder_windows import TokenIds, WindowScheme, averaged_windows
 
 _VERSION = 1
 _MOST_THREADS = 16
@@ -135,13 +135,8 @@ def _text_row(
         for window in windows:
             ids = torch.tensor([window])
             states = encoder.module(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state  # [1, t, h]
-            vectors.append(pooled(states, torch.ones_like(ids), pooling)[0].numpy().astype(np.float64))
-    table = np.stack(vectors)  # [w, h]
-    average = table.mean(axis=0)
-    parts = [average, abs(table - average).max(axis=0)] if add_spread else [average]
-    # An encoder that overflows on a strange text must not make every prediction NaN.
-    row: NDArray[np.float32] = np.nan_to_num(np.concatenate(parts), posinf=0.0, neginf=0.0).astype(np.float32)
-    return row
+            vectors.append(pooled(states, torch.ones_like(ids), pooling)[0].numpy())
+    return averaged_windows(vectors, add_spread=add_spread)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Cut a long prompt into overlapping windows of tokens, boundedly many.
 
-Shapes: w = windows of a text, t = tokens of a text.
+Shapes: w = windows of a text, t = tokens of a text, h = the encoder's width.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -120,3 +121,18 @@ def windowing(tokenizer: Tokenizer, scheme: WindowScheme) -> Windowing:
         after=tuple(probe.ids[n_before + own :]),
         scheme=scheme,
     )
+
+
+def averaged_windows(states: Sequence[NDArray[np.float32]], *, add_spread: bool) -> NDArray[np.float32]:
+    """Return the average over windows, [h], and after it the largest deviation of one of them from it where asked for.
+
+    Args:
+        states: Pooled state of each window, w of [h].
+        add_spread: Whether the deviation is wanted.
+    """
+    table = np.stack([state.astype(np.float64) for state in states])  # [w, h]
+    average = table.mean(axis=0)
+    parts = [average, abs(table - average).max(axis=0)] if add_spread else [average]
+    # An encoder that overflows on a strange text must not make every prediction NaN.
+    row: NDArray[np.float32] = np.nan_to_num(np.concatenate(parts), posinf=0.0, neginf=0.0).astype(np.float32)
+    return row

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -116,95 +117,172 @@ def _count_piece(piece: Sequence[str], scheme: NGramScheme) -> NGramCounts:
     is_new = np.empty(len(keys), dtype=bool)
     is_new[:1] = True
     np.not_equal(keys[1:], keys[:-1], out=is_new[1:])
-    starts = np.flatnonzero(is_new)
+    starts = is_new.nonzero()[0]
     distinct = keys[starts]
-    firsts = np.arange(len(piece), dtype=np.int64) * scheme.n_buckets  # the lowest key of each text
-    offsets = np.append(np.searchsorted(distinct, firsts.astype(np.uint32)), len(distinct))
-    distinct -= np.repeat(firsts.astype(np.uint32), np.diff(offsets))
     counts = np.empty(len(starts), dtype=np.int32)
     np.subtract(starts[1:], starts[:-1], out=counts[:-1], casting="unsafe")
     counts[-1:] = len(keys) - starts[-1:]
+    if len(piece) == 1:
+        return NGramCounts(offsets=np.array([0, len(distinct)]), buckets=distinct.view(np.int32), counts=counts)
+    firsts = np.arange(len(piece)) * scheme.n_buckets
+    offsets = np.append(np.searchsorted(distinct, firsts.astype(np.uint32)), len(distinct))
+    distinct -= np.repeat(firsts.astype(np.uint32), np.diff(offsets))
     return NGramCounts(offsets=offsets, buckets=distinct.view(np.int32), counts=counts)
 
 
 def _piece_keys(piece: Sequence[str], scheme: NGramScheme) -> KeyArray:
     """Return text number * n_buckets + bucket of every n-gram of a piece, sorted."""
-    lengths = np.array([len(text) + 2 for text in piece])
-    ends = np.cumsum(lengths)
+    symbols = _symbols(piece)
+    streams: list[tuple[HashArray, IntArray, Sequence[int], int]] = []
+    if scheme.character_ngrams:
+        streams.append((symbols.characters, symbols.ends, scheme.character_ngrams, 1))
+    if scheme.word_ngrams:
+        words, word_ends = _words(symbols)
+        streams.append((words, word_ends, scheme.word_ngrams, 2))
+    parts = [part for hashes, _, lengths, salt in streams for part in _ngram_hashes(hashes, lengths, salt=salt)]
+    if not parts:
+        return np.zeros(0, dtype=np.uint32)
+    mixed = np.concatenate(parts)
+    mixed *= _SPREAD
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= _SPREAD
+    keys = _buckets(mixed, scheme.n_buckets)
+    if len(piece) > 1:
+        keys = _of_texts(keys, streams, scheme.n_buckets)
+    keys.sort()
+    return keys[: np.searchsorted(keys, np.uint32(_NO_KEY))] if len(piece) > 1 else keys
+
+
+def _ngram_hashes(hashes: HashArray, lengths: Sequence[int], *, salt: int) -> Iterator[HashArray]:
+    """Yield the hashes of all n-grams of each length over symbol hashes, [s], shortest first, still to be mixed.
+
+    Args:
+        hashes: Symbols of all texts of a piece.
+        lengths: Lengths of n-grams.
+        salt: Keeps n-grams of words and of characters apart.
+    """
+    rolling = hashes.copy()
+    for length in range(1, min(max(lengths), len(hashes)) + 1):
+        if length > 1:
+            rolling = rolling[:-1]
+            rolling *= _BASE
+            rolling += hashes[length - 1 :]
+        if length in lengths:
+            yield rolling + np.uint64(salt * 1000 + length + 1)
+
+
+def _buckets(mixed: HashArray, n_buckets: int) -> KeyArray:
+    """Return the bucket that the upper half of each hash falls into; the hashes are used up."""
+    if n_buckets > 1 and n_buckets & (n_buckets - 1) == 0:  # the same, in one step
+        mixed >>= np.uint64(65 - n_buckets.bit_length())
+    else:
+        mixed >>= np.uint64(32)
+        mixed *= np.uint64(n_buckets)
+        mixed >>= np.uint64(32)
+    return mixed.astype(np.uint32)
+
+
+def _of_texts(
+    buckets: KeyArray, streams: Sequence[tuple[HashArray, IntArray, Sequence[int], int]], n_buckets: int
+) -> KeyArray:
+    """Return text number * n_buckets + bucket, _NO_KEY where an n-gram leaves its text."""
+    start = 0
+    for hashes, ends, lengths, _ in streams:
+        firsts = np.repeat(np.arange(len(ends), dtype=np.uint32) * np.uint32(n_buckets), np.diff(ends, prepend=0))
+        for length in sorted(lengths):
+            if length > len(hashes):
+                break
+            keys = buckets[start : start + len(hashes) - length + 1]
+            keys += firsts[: len(keys)]
+            leaving = (ends[:, None] - np.arange(1, length)).ravel()  # begin in one text and end in the next
+            # A text shorter than the n-gram names places before its own begin: those belong to the text before it, and
+            # leave that one too.
+            keys[leaving[(leaving >= 0) & (leaving < len(keys))]] = _NO_KEY
+            start += len(keys)
+    return buckets
+
+
+class _Symbols(NamedTuple):
+    """The code points of a piece, each text between a begin and an end mark.
+
+    Attributes:
+        characters: Hash of each code point, [t].
+        lowered: Hash of each code point with ASCII letters in lower case, [t].
+        is_word: Whether it is part of a word, [t].
+        is_text: Whether it is no space, [t].
+        ends: Where each text ends, [n].
+    """
+
+    characters: HashArray
+    lowered: HashArray
+    is_word: NDArray[np.bool_]
+    is_text: NDArray[np.bool_]
+    ends: IntArray
+
+
+def _symbols(piece: Sequence[str]) -> _Symbols:
+    """Read the texts of a piece; where all are ASCII, by looking each byte up."""
+    ends = np.cumsum([len(text) + 2 for text in piece])
+    if all(map(str.isascii, piece)):
+        marked = ("\x80" + "\x81\x80".join(piece) + "\x81").encode("latin-1")
+        codes = np.frombuffer(marked, dtype=np.uint8)
+        of_ascii = _ascii_symbols()
+        return _Symbols(
+            characters=of_ascii.characters.take(codes),
+            lowered=of_ascii.lowered.take(codes),
+            is_word=of_ascii.is_word.take(codes),
+            is_text=of_ascii.is_text.take(codes),
+            ends=ends,
+        )
+    lengths = np.diff(ends, prepend=0)
     points = np.empty(int(ends[-1]), dtype=np.uint32)  # [t]
     inner = np.ones(len(points), dtype=bool)
     inner[ends - lengths] = inner[ends - 1] = False
     points[inner] = np.frombuffer("".join(piece).encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
     points[ends - lengths] = _BEGIN
     points[ends - 1] = _END
-    parts = [np.zeros(0, dtype=np.uint32)]
-    if scheme.character_ngrams:
-        characters = _spread(points.astype(np.uint64))
-        parts += _ngram_keys(characters, ends, scheme.character_ngrams, scheme, salt=1)
-    if scheme.word_ngrams:
-        words, word_ends = _words(points, ends)
-        parts += _ngram_keys(words, word_ends, scheme.word_ngrams, scheme, salt=2)
-    keys = np.concatenate(parts)
-    keys.sort()
-    return keys[: np.searchsorted(keys, np.uint32(_NO_KEY))]
+    return _symbols_of(points, ends)
 
 
-def _ngram_keys(
-    hashes: HashArray, ends: IntArray, lengths: Sequence[int], scheme: NGramScheme, *, salt: int
-) -> Iterator[KeyArray]:
-    """Yield the keys of all n-grams of each length over symbol hashes, [s], _NO_KEY where one leaves its text.
-
-    Args:
-        hashes: Symbols of all texts of a piece.
-        ends: Where each text ends among them, [n].
-        lengths: Lengths of n-grams.
-        scheme: Buckets.
-        salt: Keeps n-grams of words and of characters apart.
-    """
-    n_buckets = np.uint64(scheme.n_buckets)
-    firsts = np.repeat(np.arange(len(ends), dtype=np.uint64) * n_buckets, np.diff(ends, prepend=0))  # [s]
-    rolling = hashes.copy()
-    for length in range(1, max(lengths) + 1):
-        if length > len(hashes):
-            return
-        if length > 1:
-            rolling = rolling[:-1]
-            rolling *= _BASE
-            rolling += hashes[length - 1 :]
-        if length not in lengths:
-            continue
-        bucket = rolling + np.uint64(salt * 1000 + length)
-        _spread_in_place(bucket)
-        bucket >>= np.uint64(32)
-        bucket *= n_buckets
-        bucket >>= np.uint64(32)
-        bucket += firsts[: len(bucket)]
-        keys = bucket.astype(np.uint32)
-        leaving = (ends[:, None] - np.arange(1, length)).ravel()  # begin in one text and end in the next
-        # A text shorter than the n-gram names places before its own begin: those belong to the text before it, and
-        # leave that one too.
-        keys[leaving[(leaving >= 0) & (leaving < len(keys))]] = _NO_KEY
-        yield keys
-
-
-def _words(points: KeyArray, ends: IntArray) -> tuple[HashArray, IntArray]:
-    """Return the hash of each word, [w], and where each text ends among them, [n]."""
+def _symbols_of(points: KeyArray, ends: IntArray) -> _Symbols:
     is_upper = (points >= ord("A")) & (points <= ord("Z"))
     lowered = points + is_upper * np.uint32(32)
     kinds = _kinds(lowered)
+    return _Symbols(
+        characters=_spread(points.astype(np.uint64)),
+        lowered=_spread(lowered.astype(np.uint64)),
+        is_word=kinds == _WORD,
+        is_text=kinds != _SPACE,
+        ends=ends,
+    )
+
+
+@cache
+def _ascii_symbols() -> _Symbols:
+    """Return what is said of each ASCII character and, behind them, of the begin and the end mark."""
+    points = np.append(np.arange(128, dtype=np.uint32), np.array([_BEGIN, _END], dtype=np.uint32))
+    return _symbols_of(points, np.array([len(points)]))
+
+
+def _words(symbols: _Symbols) -> tuple[HashArray, IntArray]:
+    """Return the hash of each word, [w], and where each text ends among them, [n]."""
+    is_word, is_text, n = symbols.is_word, symbols.is_text, len(symbols.lowered)
     # A word begins where its character is no space and does not continue a run; one text never runs into the next
     # because begin and end marks are words of their own.
-    continues = np.zeros(len(points) + 1, dtype=bool)
-    is_word = kinds == _WORD
+    continues = np.zeros(n + 1, dtype=bool)
     np.logical_and(is_word[1:], is_word[:-1], out=continues[1:-1])
-    is_text = kinds != _SPACE
-    starts = np.flatnonzero(is_text & ~continues[:-1])
-    stops = np.flatnonzero(is_text & ~continues[1:]) + 1
+    starts = np.greater(is_text, continues[:-1]).nonzero()[0]
+    stops = np.greater(is_text, continues[1:]).nonzero()[0]
     # Prefix sums of code * base^position; dividing by base^start makes a word's hash forget where it stood.
-    prefix = np.zeros(len(points) + 1, dtype=np.uint64)
-    np.cumsum(_spread(lowered.astype(np.uint64)) * _powers(_BASE, len(points)), out=prefix[1:])
-    hashes = (prefix[stops] - prefix[starts]) * _powers(_BASE_INVERSE, len(points))[starts]
-    return _spread(hashes), np.searchsorted(starts, ends)
+    powers, inverse_powers = _powers(1 << (n - 1).bit_length())
+    terms = symbols.lowered * powers[:n]
+    prefix = np.zeros(n + 1, dtype=np.uint64)
+    np.cumsum(terms, out=prefix[1:])
+    hashes = prefix[1:][stops]
+    hashes -= prefix[starts]
+    hashes *= inverse_powers[starts]
+    _spread_in_place(hashes)
+    return hashes, np.searchsorted(starts, symbols.ends)
 
 
 def _kinds(points: NDArray[np.uint32]) -> NDArray[np.uint8]:
@@ -220,11 +298,15 @@ def _kinds(points: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return kinds
 
 
-def _powers(base: np.uint64, n: int) -> HashArray:
-    """Return base^0 to base^(n - 1) modulo 2^64."""
-    factors = np.full(n, base, dtype=np.uint64)
-    factors[:1] = 1
-    return np.cumprod(factors, dtype=np.uint64)
+@lru_cache(maxsize=4)
+def _powers(n: int) -> tuple[HashArray, HashArray]:
+    """Return base^0 to base^(n - 1) modulo 2^64, and their inverses."""
+    tables = []
+    for base in (_BASE, _BASE_INVERSE):
+        factors = np.full(n, base, dtype=np.uint64)
+        factors[:1] = 1
+        tables.append(np.cumprod(factors, dtype=np.uint64))
+    return tables[0], tables[1]
 
 
 def _spread(values: HashArray) -> HashArray:

@@ -53,5 +53,5 @@ class LengthScale:
     def features(self, texts: Sequence[str]) -> FloatArray:
         """Return both standardized log lengths, [n, 2]."""
         mean, spread, lowest, highest = self.table
-        scaled: FloatArray = (np.clip(log_lengths(texts), lowest, highest) - mean) / spread
+        scaled: FloatArray = (np.minimum(np.maximum(log_lengths(texts), lowest), highest) - mean) / spread
         return scaled

@@ -37,6 +37,11 @@ class SurfaceFeatures:
         return f"surface version {VERSION}, {self.max_characters} characters"
 
     @property
+    def is_cheap(self) -> bool:
+        """Whether computing them again costs about as much as finding them; see `trainers.inputs.dense.computed`."""
+        return True
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Name of each feature, d of them, in the order of the columns."""
         return NAMES

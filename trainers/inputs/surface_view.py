@@ -94,9 +94,8 @@ def share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def log_count(count: float) -> float:
-    """Return log(1 + count): the step from 1 to 2 means more than the one from 101 to 102."""
-    return math.log1p(count)
+# log(1 + count): the step from 1 to 2 means more than the one from 101 to 102.
+log_count: Final = math.log1p
 
 
 def spread(values: Sequence[int]) -> tuple[float, float]:

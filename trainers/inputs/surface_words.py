@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from itertools import pairwise
 from typing import Final
@@ -53,7 +54,7 @@ def values(view: TextView) -> list[float]:
     """Return the features that NAMES lists."""
     n = len(view.words)
     lengths = [*map(len, view.words)]
-    by_length = Counter(lengths)
+    rising = sorted(lengths)
     sentence_words = [part.count(" ") + 1 for part in view.sentences]
     last_sentence = words_of(view.sentences[-1]) if view.sentences else []
     mean_length, length_spread = spread(lengths)
@@ -63,10 +64,10 @@ def values(view: TextView) -> list[float]:
         log_count(len(view.sentences)),
         mean_length,
         length_spread,
-        log_count(max(by_length, default=0)),
-        share(sum(count for length, count in by_length.items() if length >= _LONG), n),
-        share(sum(count for length, count in by_length.items() if length >= _VERY_LONG), n),
-        share(sum(count for length, count in by_length.items() if length <= _SHORT), n),
+        log_count(rising[-1] if n else 0),
+        share(n - bisect_left(rising, _LONG), n),
+        share(n - bisect_left(rising, _VERY_LONG), n),
+        share(bisect_right(rising, _SHORT), n),
         share(sum(map(view.text.count, "aeiou")), n),
         log_count(mean_sentence),
         log_count(sentence_spread),

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.errors import DataError, MetamodelError
+from metamodel.types import IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -34,6 +36,8 @@ _TENSOR = "embedding.weight"
 # Bounded, so that a text without spaces is cut like others.
 _PIECE = re.compile(r"[^\W\d_]{1,32}|[^\s]")
 _MOST_PIECES_AT_ONCE = 50_000
+_MOST_KNOWN_PIECES = 50_000
+_FEW_PIECES = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,12 +53,44 @@ class TokenVectors:
     identity: str
     table: NDArray[np.float16]
     tokenizer: Tokenizer
+    _known: dict[str, tuple[int, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_bits(self) -> float:
         """Size of the vectors as stored, and of the tokens' texts as UTF-8."""
         texts = self.tokenizer.get_vocab(with_added_tokens=True)
         return 8.0 * (self.table.nbytes + sum(len(text.encode()) for text in texts))
+
+    def ids(self, text: str, *, max_characters: int) -> IntArray:
+        """Return the tokens of one text, those of its pieces in order.
+
+        The tokens of pieces are remembered, a bounded number of them: most words come again.
+
+        Args:
+            text: A text.
+            max_characters: Of a longer one the first and the last half of so many characters are read.
+        """
+        pieces = _PIECE.findall(_sound(text, max_characters))
+        known = self._known
+        try:
+            return np.fromiter(chain.from_iterable(map(known.__getitem__, pieces)), dtype=np.int64)
+        except KeyError:
+            # Another thread may empty what is known at any moment: nothing is looked up in it twice.
+            held = {piece: known.get(piece) for piece in pieces}
+        found = {piece: tokens for piece, tokens in held.items() if tokens is not None}
+        fresh = self._tokenized([piece for piece in held if piece not in found])
+        if len(known) + len(fresh) > _MOST_KNOWN_PIECES:
+            known.clear()
+        known.update(fresh)
+        found |= fresh
+        return np.fromiter(chain.from_iterable(map(found.__getitem__, pieces)), dtype=np.int64)
+
+    def _tokenized(self, pieces: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        """Return the tokens of each piece."""
+        if len(pieces) <= _FEW_PIECES:  # a batch would wake threads
+            return {piece: tuple(self.tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces}
+        batch = self.tokenizer.encode_batch(list(pieces), add_special_tokens=False)
+        return {piece: tuple(encoding.ids) for piece, encoding in zip(pieces, batch, strict=True)}
 
     def counts(self, texts: Sequence[str], *, max_characters: int) -> csr_array[np.float32]:
         """Return how often each token occurs in each text, [n, v]; a row depends on its own text alone.
@@ -134,4 +170,6 @@ def _sound(text: str, max_characters: int) -> str:
     """Return a text short enough, in which lone surrogates, that no tokenizer takes, are replacement characters."""
     half = max_characters // 2
     kept = text if len(text) <= max_characters else text[:half] + text[-half:]
+    if kept.isascii():
+        return kept
     return kept.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")

@@ -1,0 +1,1 @@
+"""Description lengths of a run's metamodels: two-part and prequential, equation 6 over alpha, the frontier."""
