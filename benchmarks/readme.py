@@ -167,7 +167,8 @@ def quality_table(name: str) -> str:
         for way, row in figures["ways"].items():
             own = row.get("correct", {})
             shown = f"**{way}**" if way == figures["headline"] else way
-            worst = f"{own['out_worst_bits']:+.3f} ({own['out_worst']})" if "out_worst" in own else ""
+            is_judged = own.get("out_worst_bits") is not None
+            worst = f"{own['out_worst_bits']:+.3f} ({own['out_worst']})" if is_judged else ""
             cells = (_figure(own, "out_auroc", ".3f"), _figure(own, "out_bits", "+.3f"), worst)
             cells += (_figure(own, "random_auroc", ".3f"), _figure(own, "random_bits", "+.3f"))
             lines.append(f"| {set_name} | {shown} | {' | '.join(cells)} |")
@@ -177,6 +178,38 @@ def quality_table(name: str) -> str:
         "primary models did with the same prompt. "
     )
     lines += ["", told + _measured(name)]
+    return "\n".join(lines)
+
+
+def prescreen_table(name: str) -> str:
+    """Return how long a decision takes with every way, how much it tells, and what serving adds."""
+    found: Mapping[str, float] = read_figures(name)
+    base, rate = found.get("fasttext_p50_us"), found.get("sklearn_tfidf_batch_per_s")
+    titles = ("way", "p50 us", "of fastText's", "p99 / p50", "prompts a second", "of scikit-learn's", "bits", "AUROC")
+    lines = [f"| {' | '.join(titles)} |", "| --- " + "| ---: " * (len(titles) - 1) + "|"]
+    for way in [key.removesuffix("_p50_us") for key in found if key.endswith("_p50_us")]:
+        p50, batch = found[f"{way}_p50_us"], found.get(f"{way}_batch_per_s")
+        cells = (
+            f"{p50:,.0f}",
+            f"{p50 / base:.1f}" if base else "",
+            f"{found[f'{way}_p99_us'] / p50:.1f}",
+            f"{batch:,.0f}" if batch else "",
+            f"{batch / rate:.1f}" if batch and rate else "",
+            f"{found[f'{way}_bits']:+.4f}" if f"{way}_bits" in found else "",
+            f"{found[f'{way}_auroc']:.3f}" if f"{way}_auroc" in found else "",
+        )
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    parts = {
+        "http_p50_ms": "HTTP at 500 requests a second {:.2f} ms at the median",
+        "http_p99_ms": "{:.1f} ms at the 99th percentile",
+        "gateway_added_ms": "the gateway adds {:.2f} ms to the first token",
+        "served_rss_mb": "a served bag takes {:.0f} MB",
+        "start_s": "is ready after {:.2f} s",
+        "artifact_mb": "and is {:.1f} MB at int8",
+    }
+    told = ", ".join(text.format(found[key]) for key, text in parts.items() if key in found)
+    texts = "Real" if found["has_data"] else "Made-up"
+    lines += ["", f"{texts} prompts of 600 characters, one thread, bits on left-out domains. {told}. {_measured(name)}"]
     return "\n".join(lines)
 
 
@@ -199,6 +232,7 @@ BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "featurize": ("featurize", featurize_table),
     "quality": ("quality", quality_table),
     "train": ("train", train_table),
+    "prescreen": ("prescreen", prescreen_table),
 }
 
 

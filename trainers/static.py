@@ -29,7 +29,7 @@ from trainers.heads.logistic import rowwise_product, weighted_sums
 from trainers.heads.outcomes import require_prompts, softmax_parts
 from trainers.inputs.dense import Standardizer
 from trainers.inputs.lengths import N_LENGTHS, LengthScale
-from trainers.inputs.token_projection import TABLE, carried_vectors, is_carried, with_table
+from trainers.inputs.token_projection import carried_table, carried_vectors, is_carried, with_table
 from trainers.inputs.token_vectors import TokenVectors, installed_token_vectors
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class StaticMetamodel(StoredMetamodel):
         self._heads = np.ascontiguousarray(artifact.floats("network.heads.weight", (n_outputs, h)).T)
         self._heads_bias = artifact.floats("network.heads.bias", (n_outputs,))
         self._table = (
-            artifact.floats(TABLE, (len(vectors.table), (k + 1) * (w + 1)))
+            carried_table(artifact, n_pools=k + 1, width=w)
             if is_carried(artifact)
             else _projected_table(artifact, vectors.table, n_pools=k, width=w)
         )
@@ -229,7 +229,11 @@ class StaticMetamodel(StoredMetamodel):
     def save_carried(self, folder: Path) -> None:
         """Write what `save` writes, and of the vectors what the predictions depend on; `load` needs no package."""
         artifact = self.artifact
-        (artifact if is_carried(artifact) else with_table(artifact, self._vectors, self._table)).save(folder)
+        (
+            artifact
+            if is_carried(artifact)
+            else with_table(artifact, self._vectors, self._table, n_pools=self._pools[0])
+        ).save(folder)
 
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
         """Return calibrated probabilities, [n, c] a behavior."""

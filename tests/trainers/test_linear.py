@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from metamodel.labels import LabeledPrompts
 from metamodel.protocols import FitContext, Metamodel
 from trainers.base_rate import BaseRate
 from trainers.domain_tag import DomainTag
+from trainers.heads.logistic import weighted_sums
 from trainers.heads.outcomes import cross_entropy_bits, outcome_shares
 from trainers.inputs.tfidf_features import TOKEN_PATTERN
 from trainers.prompt_length import PromptLength
@@ -26,6 +28,20 @@ def bits(metamodel: Metamodel, prompts: LabeledPrompts, behavior: str) -> float:
     """Return a metamodel's cross-entropy."""
     rows, shares = outcome_shares(prompts.labels[behavior])
     return cross_entropy_bits(shares, metamodel.predict(prompts.texts)[behavior][rows])
+
+
+def test_weighted_sums_are_the_sparse_product() -> None:
+    """What predicts without scipy must sum what scipy's product sums, empty and very long rows included."""
+    rng = np.random.default_rng(0)
+    sizes = [0, 1, 7, 40_000, 0, 300]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    columns, weights = rng.integers(0, 500, offsets[-1]), rng.normal(size=offsets[-1])
+    table = rng.normal(size=(500, 32))
+    expected = csr_array((weights, columns, offsets), shape=(len(sizes), 500)) @ table
+    found = weighted_sums(offsets, columns, weights, table)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
+    alone = weighted_sums(np.array([0, sizes[3]]), columns[8 : 8 + sizes[3]], weights[8 : 8 + sizes[3]], table)
+    np.testing.assert_array_equal(found[3], alone[0])
 
 
 def test_domain_tag_recovers_rates(planted: Planted) -> None:

@@ -3,7 +3,8 @@
 How a tensor `w` stands in weights.safetensors, and what it is when read:
 
 - 8 bits: `w.int8`, whole numbers from -127 to 127, and `w.scale`, 32-bit floats that it is multiplied with: one for
-  each index of the shortest axis with more than one, the other axes of length 1.
+  each index of the shortest axis with more than one (for the table that `static` carries, each row), the other axes of
+  length 1.
 - Pruned: `w.mask`, one bit an element in row-major order, set where it was kept; `w.shape`; and only the kept elements,
   as `w.kept` (32-bit floats) or as `w.int8` with `w.scale`.
 
@@ -29,7 +30,9 @@ LARGEST_CODE = 127
 LEAST_ELEMENTS = 64
 LEAST_AXES = 2
 # Inverse deviations lie far apart: with one scale for all, most would round to nothing.
-KEPT_WHOLE = ("standardizer",)
+KEPT_WHOLE = ("standardizer", "carried_weights")
+# Rows of rare tokens lie far out: with one scale a column, all others would round to little.
+SCALED_BY_ROW = ("carried_table",)
 # One bit of a mask becomes a float of 32: what a file may unfold to is bounded apart from its own size.
 MOST_UNPACKED_BYTES = 2**33
 _PARTS = ("int8", "scale", "mask", "shape", "kept")
@@ -151,7 +154,8 @@ def _pack(name: str, tensor: AnyTensor, compression: Compression) -> dict[str, A
     pruned = np.where(is_kept.reshape(tensor.shape), tensor, np.float32(0))
     # An axis of one index would leave one scale for all.
     shortest = min(range(tensor.ndim), key=lambda axis: (tensor.shape[axis] == 1, tensor.shape[axis]))
-    others = tuple(axis for axis in range(tensor.ndim) if axis != shortest)
+    scaled = 0 if name in SCALED_BY_ROW else shortest
+    others = tuple(axis for axis in range(tensor.ndim) if axis != scaled)
     scale = (np.abs(pruned).max(axis=others, keepdims=True) / np.float32(LARGEST_CODE)).astype(np.float32)
     # A scale of zero belongs to a slice of zeros; subnormal ones round to it too.
     ratio = np.divide(pruned, scale, out=np.zeros_like(pruned), where=scale > 0)
