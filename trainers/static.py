@@ -229,11 +229,9 @@ class StaticMetamodel(StoredMetamodel):
     def save_carried(self, folder: Path) -> None:
         """Write what `save` writes, and of the vectors what the predictions depend on; `load` needs no package."""
         artifact = self.artifact
-        (
-            artifact
-            if is_carried(artifact)
-            else with_table(artifact, self._vectors, self._table, n_pools=self._pools[0])
-        ).save(folder)
+        if not is_carried(artifact):
+            artifact = with_table(artifact, self._vectors, self._table, n_pools=self._pools[0])
+        artifact.save(folder)
 
     def predict(self, texts: Sequence[str], *, domains: Sequence[str] | None = None) -> Predictions:  # noqa: ARG002 - the protocol's
         """Return calibrated probabilities, [n, c] a behavior."""

@@ -90,8 +90,8 @@ def test_a_rounded_table_is_rounded_on_disk(planted: Planted, tmp_path: Path) ->
     opened.compressed(Compression(int8=True)).save(places[1])
     save_carried(metamodel.compressed(Compression(int8=True)), places[2])
     sizes = [(place / "weights.safetensors").stat().st_size for place in places]
-    assert sizes[1] < 0.3 * sizes[0]
-    assert sizes[2] < 0.3 * sizes[0]
+    assert sizes[1] < 0.4 * sizes[0]
+    assert sizes[2] < 0.4 * sizes[0]
     texts = planted(50, 4).texts
     for name, expected in metamodel.predict(texts).items():
         for place in places[1:]:

@@ -22,7 +22,6 @@ from trainers.encoder import Encoder, EncoderMetamodel, Tuning
 from trainers.inputs import encoder_onnx_checks
 from trainers.inputs.encoder_onnx import carried_states
 from trainers.inputs.encoder_onnx_checks import problem_of_network
-from trainers.inputs.encoder_states import EncoderStates
 
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("onnx", "onnxruntime")),
@@ -295,26 +294,38 @@ def test_onnxruntime_is_named_where_it_is_absent(carried: Path, monkeypatch: pyt
         load_metamodel(carried)
 
 
+_PREDICT = f"""{BLOCKED_IMPORTS}
+import json
+import numpy as np
+from pathlib import Path
+from metamodel.metamodels import load_metamodel
+texts = json.loads(Path('texts.json').read_text())
+np.save('found.npy', load_metamodel('carried').predict(texts)['king'])
+"""
+
+
+def assert_the_same_elsewhere(metamodel: EncoderMetamodel, folder: Path, n_prompts: int) -> None:
+    """Fail unless a process without torch, transformers and the encoder's package predicts the same."""
+    (folder / "carried").mkdir()
+    metamodel.save_carried(folder / "carried")
+    texts = fuzzed(n_prompts, seed=0)
+    (folder / "texts.json").write_text(json.dumps(texts))
+    subprocess.run([sys.executable, "-c", _PREDICT], cwd=folder, check=True, timeout=300)
+    expected = metamodel.predict(texts)["king"]
+    np.testing.assert_allclose(np.load(folder / "found.npy"), expected, rtol=0, atol=1e-5)
+
+
+def test_a_clean_process_predicts_the_same(tiny: str, tmp_path: Path) -> None:
+    """Over a thousand fuzzed prompts, a process without all that trained the metamodel says the same."""
+    assert_the_same_elsewhere(fitted(tiny, "frozen"), tmp_path, 1000)
+
+
 @NEEDS_MINILM
 @pytest.mark.slow
 def test_minilm_predicts_the_same_in_a_clean_process(tmp_path: Path) -> None:
-    """Over a thousand fuzzed prompts, a process without torch and without the encoder's package says the same."""
-    trainer = Encoder(max_tokens=64, overlap_tokens=16, max_windows=2, C_grid=(0.01,))
-    metamodel = trainer.fit(king_prompts(80, 0), king_prompts(20, 1), context=FitContext())
-    folder = tmp_path / "carried"
-    folder.mkdir()
-    metamodel.save_carried(folder)
-    texts = fuzzed(1000, seed=0)
-    (tmp_path / "texts.json").write_text(json.dumps(texts))
-    script = (
-        f"{BLOCKED_IMPORTS}\nimport json, numpy as np\nfrom pathlib import Path\n"
-        "from metamodel.metamodels import load_metamodel\n"
-        "place = Path('.')\ntexts = json.loads((place / 'texts.json').read_text())\n"
-        "np.save('found.npy', load_metamodel(place / 'carried').predict(texts)['king'])\n"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=300)
-    expected = metamodel.predict(texts)["king"]
-    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, rtol=0, atol=1e-5)
-    assert (folder / ENCODER_FILE).stat().st_size < 0.8 * EncoderStates().folder.joinpath(
-        "model.safetensors"
-    ).stat().st_size
+    """A real pretrained encoder is carried without its upper layers, and predicts the same without its package."""
+    trainer = Encoder(max_tokens=32, overlap_tokens=8, max_windows=2, C_grid=(0.01,))
+    metamodel = trainer.fit(king_prompts(40, 0), king_prompts(10, 1), context=FitContext())
+    assert_the_same_elsewhere(metamodel, tmp_path, 100)
+    n_bytes = (tmp_path / "carried" / ENCODER_FILE).stat().st_size
+    assert n_bytes < 0.8 * (trainer.states.folder / "model.safetensors").stat().st_size

@@ -150,8 +150,9 @@ def test_the_layer_that_knows_is_chosen(monkeypatch: pytest.MonkeyPatch, probe: 
     assert isinstance(chosen, dict)
     assert str(chosen["king"]).endswith("_2")
     told, untold = fitted.predict(["a king 7", "a bird 7"])["king"][:, 1]
-    assert told > 0.8
-    assert untold < 0.2
+    # A share of the prior, a half, stays in either: the judged domain may be unlike all others.
+    assert told > 0.75
+    assert untold < 0.25
 
 
 def test_each_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

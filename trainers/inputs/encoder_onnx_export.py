@@ -5,15 +5,17 @@ Shapes: t = tokens of a window, h = the encoder's width.
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from metamodel.errors import MetamodelError
 from metamodel.quiet import quiet_transformers
+from trainers.artifacts.carried import ENCODER_FILE
 from trainers.inputs.encoder_loading import Encoder, Pooling, pooled
 from trainers.inputs.encoder_onnx import INPUT_NAME, OUTPUT_NAME, OnnxStates
 from trainers.inputs.encoder_onnx_checks import problem_of_network
@@ -57,16 +59,16 @@ def exported_states(encoder: Encoder, *, pooling: Pooling, add_spread: bool, sta
 def _exported(encoder: Encoder, pooling: Pooling) -> bytes:
     import torch
 
-    buffer = io.BytesIO()
     ids = torch.zeros((1, _TRACED_TOKENS), dtype=torch.int64)
-    with quiet_transformers(), warnings.catch_warnings(), torch.inference_mode():
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers(), warnings.catch_warnings():
+        path = Path(folder) / ENCODER_FILE
         # The newer exporter takes twenty times as long and prints on its way; this one says that it is the older one.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
                 _window_state()(encoder.module, pooling).eval(),
                 (ids,),
-                buffer,
+                path,
                 dynamo=False,
                 opset_version=_OPSET,
                 input_names=[INPUT_NAME],
@@ -79,7 +81,7 @@ def _exported(encoder: Encoder, pooling: Pooling) -> bytes:
                 f"an encoder of type {type(encoder.module).__name__} cannot be carried: torch cannot export it "
                 f"({reason}); choose another encoder, or none"
             ) from error
-    return buffer.getvalue()
+        return path.read_bytes()
 
 
 def _require_equal(encoder: Encoder, pooling: Pooling, states: OnnxStates) -> None:
