@@ -209,7 +209,8 @@ def prescreen_table(name: str) -> str:
     }
     told = ", ".join(text.format(found[key]) for key, text in parts.items() if key in found)
     texts = "Real" if found["has_data"] else "Made-up"
-    lines += ["", f"{texts} prompts of 600 characters, one thread, bits on left-out domains. {told}. {_measured(name)}"]
+    of = f"{texts} prompts of 600 characters, one thread; bits, AUROC: one model, left-out domains, no interval."
+    lines += ["", f"{of} {told}. {_measured(name)}"]
     return "\n".join(lines)
 
 
