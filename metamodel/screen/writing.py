@@ -86,20 +86,6 @@ def screen_folder(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def write_screen(
-    folder: Path,
-    metamodel: Metamodel,
-    *,
-    spaces: Mapping[str, LabelSpace],
-    rules: Sequence[ScreenRule],
-    source: Mapping[str, object],
-    familiarity: SavesFamiliarity | None = None,
-) -> None:
-    """Write a pre-screen that nobody needs to look at first, see `screen_folder`."""
-    with screen_folder(folder, metamodel, spaces=spaces, rules=rules, source=source, familiarity=familiarity):
-        pass
-
-
 def _require_free(folder: Path) -> None:
     try:
         is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))

@@ -11,8 +11,9 @@ import numpy as np
 from metamodel.config.components import build_component
 from metamodel.labels import Binary, Categorical, LabeledPrompts, LabelTable
 from metamodel.protocols import FitContext, Metamodel, Trainer
+from metamodel.screen import writing
 from metamodel.screen.rules import ScreenRule
-from metamodel.screen.writing import SavesFamiliarity, write_screen
+from metamodel.screen.writing import SavesFamiliarity
 
 COMPANY = ("stone", "river", "cloud", "paper", "horse", "bread", "window", "garden", "Straße", "东京")
 # Small enough that a fit takes about a second.
@@ -76,5 +77,9 @@ def screen_folder(
     spaces = fitted.spaces  # type: ignore[attr-defined] # all of ours tell
     behavior = next(name for name in spaces if name.endswith("fail"))
     chosen = rules if rules is not None else [ScreenRule(behavior=behavior, failures=("yes",), threshold=0.5)]
-    write_screen(folder, fitted, spaces=spaces, rules=chosen, source={"metamodel": kind}, familiarity=familiarity)
+    source = {"metamodel": kind}
+    with writing.screen_folder(
+        folder, fitted, spaces=spaces, rules=chosen, source=source, familiarity=familiarity
+    ) as unfinished:
+        assert unfinished.is_dir()
     return folder
