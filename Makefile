@@ -45,4 +45,5 @@ format: $(VENV)/.installed-check ## Format and mend what the linter can
 	$(BIN)/ruff format $(SOURCES)
 
 clean: ## Remove the environment and every cache; runs/ stays
+	rm -f trainers/native/*.so
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist *.egg-info

@@ -196,7 +196,10 @@ class BagMetamodel(StoredMetamodel):
         self._sizes = [len(space.outcomes) for space in artifact.spaces.values()]
         n_outputs = sum(self._sizes)
         width, hidden = trainer.dimension, trainer.hidden
-        self._embedding = artifact.floats("network.embedding.weight", (len(self._features.buckets), width))
+        # As it is stored: half the memory to fetch rows from.
+        self._embedding = artifact.floats("network.embedding.weight", (len(self._features.buckets), width)).astype(
+            np.float32
+        )
         self._hidden = np.ascontiguousarray(artifact.floats("network.hidden.weight", (hidden, width + N_LENGTHS)).T)
         self._hidden_bias = artifact.floats("network.hidden.bias", (hidden,))
         self._heads = np.ascontiguousarray(artifact.floats("network.heads.weight", (n_outputs, hidden)).T)

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from metamodel.gateway.connections import Connections, decoded
 from metamodel.gateway.errors import UpstreamFaultError, refused_by_upstream, timed_out, upstream_fault
 from metamodel.gateway.header_rules import RawHeaders, forwarded_to_client, forwarded_to_upstream
 from metamodel.gateway.plans import UpstreamPlan
 from metamodel.primaries.endpoint.keys import ApiKey
-from metamodel.primaries.endpoint.transport import is_local
 
 if TYPE_CHECKING:
-    import httpx
+    import httpcore
+
+    from metamodel.gateway.connections import Connection
 
 _MAX_ERROR_BYTES: Final = 2**20
-_MOST_IDLE: Final = 64
+_SUCCESS: Final = range(200, 300)
 
 
 class UpstreamReply:
     """A success whose content may still be on its way."""
 
-    def __init__(self, response: httpx.Response, plan: UpstreamPlan) -> None:
+    def __init__(self, response: httpcore.Response, plan: UpstreamPlan) -> None:
         """Keep the response; it is closed by who opened it."""
         self._response, self._plan = response, plan
-        self.status = response.status_code
-        self.headers: RawHeaders = forwarded_to_client(response.headers.raw)
-        self.content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self.status = response.status
+        self.is_whole = False
+        self.headers: RawHeaders = forwarded_to_client(response.headers)
+        kinds = [value for name, value in response.headers if name.lower() == b"content-type"]
+        self.content_type = (kinds[-1] if kinds else b"").decode("latin-1").partition(";")[0].strip().lower()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the content as it comes.
 
         Raises:
-            UpstreamFaultError: The connection is lost, or silent for too long.
+            UpstreamFaultError: The connection is lost, or silent for too long, or the content cannot be read.
         """
-        import httpx
+        import httpcore
 
         try:
-            async for piece in self._response.aiter_bytes():
+            async for piece in decoded(self._response.aiter_stream(), self._response.headers):
                 yield piece
-        except httpx.TimeoutException:
+        except httpcore.TimeoutException:
             raise timed_out("further piece", self._plan.silence_s) from None
-        except httpx.RequestError:
+        except (httpcore.NetworkError, httpcore.ProtocolError):
             raise upstream_fault(
                 HTTPStatus.BAD_GATEWAY, "the upstream broke its reply off", code="upstream_cut_off"
             ) from None
+        except ValueError as error:
+            raise _malformed(f"cannot be read: {error}") from None
+        self.is_whole = True
 
     async def read(self) -> bytes:
         """Return the whole content.
@@ -69,11 +75,7 @@ class UpstreamReply:
 
 
 class Upstream:
-    """Connections to an endpoint.
-
-    Each call in flight has a client with one connection: httpx searches a pool shared by n connections in n squared
-    steps a request.
-    """
+    """Calls to an endpoint."""
 
     def __init__(self, plan: UpstreamPlan) -> None:
         """Read the key; no connection is made yet.
@@ -83,16 +85,11 @@ class Upstream:
         """
         self.plan = plan
         self._key = None if plan.api_key_env is None else ApiKey(plan.api_key_env)
-        self._base = plan.base_url.rstrip("/")
-        # Certificates take tens of milliseconds to read: once, before any call, and only where they are asked for.
-        is_secure = self._base.startswith("https:")
-        self._trust = _trusted() if is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._idle: list[httpx.AsyncClient] = [self._new_client()]
+        self._connections = Connections(plan.base_url)
 
     async def close(self) -> None:
         """Close the connections that no call uses."""
-        while self._idle:
-            await self._idle.pop().aclose()
+        await self._connections.close()
 
     @asynccontextmanager
     async def call(
@@ -111,67 +108,71 @@ class Upstream:
             ApiError: The upstream refuses this call.
             UpstreamFaultError: It fails.
         """
-        import httpx
+        import httpcore
 
-        client = self._idle.pop() if self._idle else self._new_client()
-        is_whole = False
+        connection = self._connections.take()
+        reply: UpstreamReply | None = None
         silence_s = self.plan.silence_s if is_stream else self.plan.timeout_s
-        request = client.build_request(
+        request = httpcore.Request(
             method,
-            f"{self._base}{path}",
+            self._connections.url(path),
+            headers=self._headers(headers, content),
             content=content,
-            headers=self._headers(headers),
-            timeout=httpx.Timeout(silence_s, connect=self.plan.connect_timeout_s),
+            extensions={
+                "timeout": {
+                    "connect": self.plan.connect_timeout_s,
+                    "read": silence_s,
+                    "write": silence_s,
+                    "pool": silence_s,
+                }
+            },
         )
         try:
-            response = await self._sent(client, request, silence_s)
+            response = await self._sent(connection, request, silence_s)
             try:
-                if not response.is_success:
+                if response.status not in _SUCCESS:
                     raise await self._refused(response)
-                yield UpstreamReply(response, self.plan)
-                is_whole = response.is_stream_consumed
+                reply = UpstreamReply(response, self.plan)
+                yield reply
             finally:
                 await response.aclose()
         finally:
-            if is_whole and len(self._idle) < _MOST_IDLE:
-                self._idle.append(client)
-            else:
-                await client.aclose()
+            await self._connections.give_back(connection, is_whole=reply is not None and reply.is_whole)
 
-    async def _sent(self, client: httpx.AsyncClient, request: httpx.Request, silence_s: float) -> httpx.Response:
-        import httpx
+    async def _sent(self, connection: Connection, request: httpcore.Request, silence_s: float) -> httpcore.Response:
+        import httpcore
 
-        # Not chained: httpx's errors carry the request, and with it the key.
+        # Not chained: the errors' frames hold the request, and with it the key.
         try:
-            return await client.send(request, stream=True)
-        except httpx.ConnectTimeout:
+            return await connection.handle_async_request(request)
+        except httpcore.ConnectTimeout:
             raise timed_out("connection", self.plan.connect_timeout_s) from None
-        except httpx.TimeoutException:
+        except httpcore.TimeoutException:
             raise timed_out("answer", silence_s) from None
-        except httpx.ConnectError:
+        except (httpcore.ConnectError, httpcore.ProxyError):
             raise upstream_fault(
                 HTTPStatus.BAD_GATEWAY, "the upstream cannot be reached", code="upstream_unreachable"
             ) from None
-        except httpx.RequestError:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ConnectionNotAvailable):
             raise upstream_fault(
                 HTTPStatus.BAD_GATEWAY, "the upstream closed the connection without an answer", code="upstream_reset"
             ) from None
 
-    async def _refused(self, response: httpx.Response) -> Exception:
-        import httpx
+    async def _refused(self, response: httpcore.Response) -> Exception:
+        import httpcore
 
         received = bytearray()
         try:
-            async for piece in response.aiter_bytes():
+            async for piece in decoded(response.aiter_stream(), response.headers):
                 received += piece
                 if len(received) > _MAX_ERROR_BYTES:
                     break
-        except httpx.RequestError:
+        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, ValueError):
             pass  # what came of the body may still say why
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-        kept = {name.decode("latin-1").lower() for name, _ in forwarded_to_client(response.headers.raw)}
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        kept = {name.decode("latin-1").lower() for name, _ in forwarded_to_client(response.headers)}
         return refused_by_upstream(
-            response.status_code,
+            response.status,
             bytes(received),
             {name: value for name, value in headers.items() if name in kept - {"content-type"}},
             passes_key=self.plan.pass_key,
@@ -181,30 +182,17 @@ class Upstream:
     def _hidden(self, text: str) -> str:
         return text if self._key is None else self._key.hide(text)
 
-    def _headers(self, headers: RawHeaders) -> RawHeaders:
+    def _headers(self, headers: RawHeaders, content: bytes | None) -> RawHeaders:
+        forwarded = forwarded_to_upstream(headers, pass_key=self.plan.pass_key)
         # Compressed pieces would wait for one another in the decoder.
-        sent = [*forwarded_to_upstream(headers, pass_key=self.plan.pass_key), (b"accept-encoding", b"identity")]
+        sent = [(b"host", self._connections.host), *forwarded, (b"accept-encoding", b"identity")]
+        if content is not None:
+            sent.append((b"content-length", str(len(content)).encode()))
+        if not any(name.lower() == b"user-agent" for name, _ in forwarded):
+            sent.append((b"user-agent", b"metamodel-gateway"))
         if self._key is not None:
             sent.append((b"authorization", self._key.header().encode()))
         return sent
-
-    def _new_client(self) -> httpx.AsyncClient:
-        import httpx
-
-        return httpx.AsyncClient(
-            headers={"user-agent": "metamodel-gateway"},
-            follow_redirects=False,
-            verify=self._trust,
-            # Proxies of the environment are for other machines.
-            trust_env=not is_local(self._base),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-        )
-
-
-def _trusted() -> ssl.SSLContext:
-    import httpx
-
-    return httpx.create_ssl_context()
 
 
 def checked_completion(content: bytes, content_type: str) -> bytes:

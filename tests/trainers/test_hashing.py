@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trainers.inputs import hashing
+from trainers.inputs import hashing, threads
 from trainers.inputs.hashing import NGramScheme, count_ngrams
 
 TEXTS = ["Add 12+7 =", "", "  ", "the THE the\u00a0end", "ünï 日本 🦜", "\ud800x\udfff", "aaaa", "aaab aaa", "?!"]
@@ -100,9 +100,11 @@ def test_more_texts_than_a_piece_holds() -> None:
     assert rows(["a b"] * 300, scheme()) == rows(["a b"], scheme()) * 300
 
 
-def test_pieces_come_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts are read as their counts are asked for, so that nobody needs to hold all of them."""
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_pieces_come_as_asked_for(monkeypatch: pytest.MonkeyPatch, n_threads: int) -> None:
+    """Texts are read as their counts are asked for, a few ahead, so that nobody needs to hold all of them."""
     monkeypatch.setattr(hashing, "_PIECE_CODE_POINTS", 10)
+    monkeypatch.setattr(threads, "usable_threads", lambda: n_threads)
     read = 0
 
     class Texts(list[str]):
@@ -114,7 +116,7 @@ def test_pieces_come_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     pieces = count_ngrams(Texts(["abcdefgh"] * 50), scheme())
     next(pieces)
-    assert read == 1
+    assert read == (2 if n_threads == 1 else 2 * n_threads + 1)
 
 
 def test_no_text() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from metamodel.errors import DataError
 from metamodel.types import FloatArray, IntArray
+from trainers import native
 from trainers.artifacts.artifact import Artifact, Tensor
 from trainers.heads.outcomes import softmax
 
@@ -68,9 +69,35 @@ class LinearHead(NamedTuple):
 
     def predict(self, features: Features | SparseRows, prior: FloatArray) -> FloatArray:
         """Return probabilities, [n, c]: outcomes never seen in training keep their prior, the others share the rest."""
-        probabilities = np.tile(prior, (features.shape[0], 1))
+        return self.prepared().predict(features, prior)
+
+    def prepared(self) -> PreparedLinear:
+        """Return what predicts the same many times."""
+        return PreparedLinear(
+            outcomes=self.outcomes,
+            coefficients=np.ascontiguousarray(self.coefficients, dtype=np.float64),
+            intercepts=self.intercepts.astype(np.float64),
+        )
+
+
+class PreparedLinear(NamedTuple):
+    """A regression in double precision, for many predictions.
+
+    Attributes:
+        outcomes: The outcomes that training had, rising, [s].
+        coefficients: [d, s].
+        intercepts: [s].
+    """
+
+    outcomes: NDArray[np.int32]
+    coefficients: FloatArray
+    intercepts: FloatArray
+
+    def predict(self, features: Features | SparseRows, prior: FloatArray) -> FloatArray:
+        """Return probabilities, [n, c], see `LinearHead.predict`."""
+        probabilities = np.repeat(prior[None], features.shape[0], axis=0)
         if len(self.outcomes) > 1:
-            logits = rowwise_product(features, self.coefficients) + self.intercepts.astype(np.float64)
+            logits = rowwise_product(features, self.coefficients) + self.intercepts
             probabilities[:, self.outcomes] = softmax(logits) * prior[self.outcomes].sum()
         return probabilities
 
@@ -128,7 +155,10 @@ def rowwise_product(features: Features | SparseRows, weights: NDArray[np.float32
 
 
 def weighted_sums(
-    offsets: IntArray | NDArray[np.int32], columns: IntArray | NDArray[np.int32], weights: FloatArray, table: FloatArray
+    offsets: IntArray | NDArray[np.int32],
+    columns: IntArray | NDArray[np.int32],
+    weights: FloatArray,
+    table: FloatArray | NDArray[np.float32],
 ) -> FloatArray:
     """Return the weighted sum of rows of a table that each prompt names, [n, w]; zeros where it names none.
 
@@ -139,14 +169,24 @@ def weighted_sums(
         offsets: Prompt i owns the entries from offsets[i] to offsets[i + 1], [n + 1].
         columns: Rows of the table.
         weights: Weight of each, in double precision.
-        table: [b, w].
+        table: [b, w]; in single precision it is summed in double precision all the same, and faster.
     """
     width = table.shape[1]
     sums = np.zeros((len(offsets) - 1, width))
+    if native.kernels is not None and table.dtype == np.float32 and width:
+        native.kernels.sum_rows(
+            np.ascontiguousarray(offsets, dtype=np.int64),
+            np.ascontiguousarray(columns, dtype=np.int32),
+            np.ascontiguousarray(weights, dtype=np.float64),
+            np.ascontiguousarray(table, dtype=np.float32),
+            sums,
+            width,
+        )
+        return sums
     most = max(_UNDIVIDED // max(width, 1), 1)
     bounds = offsets.tolist()
     for row, (start, stop) in enumerate(pairwise(bounds)):
-        vectors, shares = table.take(columns[start:stop], axis=0), weights[start:stop]
+        vectors, shares = table.take(columns[start:stop], axis=0).astype(np.float64), weights[start:stop]
         whole = (stop - start) // most * most
         if whole:
             blocks = shares[:whole].reshape(-1, 1, most) @ vectors[:whole].reshape(-1, most, width)

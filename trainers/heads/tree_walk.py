@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.types import FloatArray, IntArray
+from trainers import native
 
 LEAF = -1
 # One step visits so many nodes at once: their arrays stay in a core's cache.
@@ -81,6 +82,19 @@ class TreeWalk:
         n, width = inputs.shape
         first = np.repeat(self.baseline[None], n, axis=0)
         if not len(self.roots) or not n:
+            return first
+        if native.kernels is not None:
+            native.kernels.walk_trees(
+                self.roots,
+                self.reads,
+                self.numbers,
+                self.children,
+                self.baseline,
+                np.ascontiguousarray(inputs),
+                first,
+                width,
+                self.depth,
+            )
             return first
         flat = inputs.ravel()
         nodes = np.repeat(self.roots[None], n, axis=0)  # [n, t]

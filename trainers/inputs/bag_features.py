@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from metamodel.errors import DataError
 from metamodel.labels import LabeledPrompts
 from metamodel.types import FloatArray, IntArray
+from trainers import native
 from trainers.artifacts.artifact import Artifact, Tensor
 from trainers.heads.logistic import weighted_sums
-from trainers.inputs.hashing import NGramCounts, NGramScheme, count_ngrams
+from trainers.inputs.hashing import NGramCounts, NGramScheme, count_ngrams, count_piece, text_pieces
 from trainers.inputs.lengths import LengthScale
 from trainers.inputs.selection import most_stable, spread_rows
+from trainers.inputs.threads import in_threads
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -155,7 +157,7 @@ class BagFeatures:
         """
         from scipy.sparse import csr_array
 
-        pieces: Iterable[_Rows] = (self._weighted(counts) for counts in count_ngrams(texts, self.scheme))
+        pieces: Iterable[_Rows] = in_threads(self._read, text_pieces(texts, self.scheme))
         if n_entries is None:
             pieces = list(pieces)
             n_entries = sum(len(piece.columns) for piece in pieces)
@@ -163,8 +165,8 @@ class BagFeatures:
         offsets = np.zeros(len(texts) + 1, dtype=np.int64)
         row = entry = 0
         for piece in pieces:
-            rows, entries = slice(row + 1, row + 1 + len(piece.sizes)), slice(entry, entry + len(piece.columns))
-            offsets[rows] = entry + np.cumsum(piece.sizes)
+            rows, entries = slice(row + 1, row + len(piece.offsets)), slice(entry, entry + len(piece.columns))
+            offsets[rows] = entry + piece.offsets[1:]
             columns[entries], weights[entries] = piece.columns, piece.weights
             row, entry = rows.stop - 1, entries.stop
         if n_entries < np.iinfo(np.int32).max:  # half the memory to walk through in every step
@@ -172,15 +174,14 @@ class BagFeatures:
         ngrams = csr_array((weights, columns, offsets), shape=(len(texts), len(self.buckets)))
         return Inputs(ngrams=ngrams, lengths=self.scale.features(texts))
 
-    def sums(self, texts: Sequence[str], table: FloatArray) -> FloatArray:
+    def sums(self, texts: Sequence[str], table: NDArray[np.float32]) -> FloatArray:
         """Return the weighted sum of a table's rows, [b, w], over each text's buckets, [n, w]."""
-        pieces = [self._weighted(counts) for counts in count_ngrams(texts, self.scheme)]
-        sums = [
-            weighted_sums(
-                np.concatenate([[0], piece.sizes.cumsum()]), piece.columns, piece.weights.astype(np.float64), table
-            )
-            for piece in pieces
-        ]
+
+        def summed(piece: list[str]) -> FloatArray:
+            rows = self._read(piece)
+            return weighted_sums(rows.offsets, rows.columns, rows.weights.astype(np.float64), table)
+
+        sums = [*in_threads(summed, text_pieces(texts, self.scheme))]
         return sums[0] if len(sums) == 1 else np.concatenate([np.zeros((0, table.shape[1])), *sums])
 
     @cached_property
@@ -194,8 +195,29 @@ class BagFeatures:
     def _single_idf(self) -> NDArray[np.float32]:
         return self.idf.astype(np.float32)
 
-    def _weighted(self, counts: NGramCounts) -> _Rows:
+    def _read(self, piece: list[str]) -> _Rows:
         """Return the rows of one piece of texts."""
+        counts = count_piece(piece, self.scheme)
+        if native.kernels is None:
+            return self._weighted(counts)
+        n_entries = len(counts.buckets)
+        offsets, columns = np.empty_like(counts.offsets), np.empty(n_entries, dtype=np.int32)
+        weights = np.empty(n_entries, dtype=np.float32)
+        native.kernels.weigh_buckets(
+            counts.offsets,
+            counts.buckets,
+            counts.counts,
+            self._column_of,
+            self._single_idf,
+            _count_weights(),
+            offsets,
+            columns,
+            weights,
+        )
+        return _Rows(offsets=offsets, columns=columns[: offsets[-1]], weights=weights[: offsets[-1]])
+
+    def _weighted(self, counts: NGramCounts) -> _Rows:
+        """Return the rows of counts, by numpy."""
         columns = self._column_of.take(counts.buckets)
         n_hits, offsets = counts.counts, counts.offsets
         kept = (columns >= 0).nonzero()[0]
@@ -210,21 +232,27 @@ class BagFeatures:
         # A row without entries takes over the next one's first, and divides nothing by it.
         norms = np.sqrt(np.add.reduceat(squares, offsets[:-1]))
         weights /= np.repeat(np.where(norms > 0, norms, 1.0).astype(np.float32), sizes)
-        return _Rows(sizes=sizes, columns=columns, weights=weights)
+        return _Rows(offsets=offsets, columns=columns, weights=weights)
 
 
 class _Rows(NamedTuple):
     """Compressed rows of some texts.
 
     Attributes:
-        sizes: Entries of each text, [n].
+        offsets: Text i owns the entries from offsets[i] to offsets[i + 1], [n + 1].
         columns: Column of each entry.
         weights: Weight of each entry.
     """
 
-    sizes: IntArray
+    offsets: IntArray
     columns: NDArray[np.int32]
     weights: NDArray[np.float32]
+
+
+@cache
+def _count_weights() -> NDArray[np.float32]:
+    """Return what a bucket's count multiplies its weight by, for counts from 1 on."""
+    return (1 + np.log(np.arange(1, 1025))).astype(np.float32)
 
 
 def prompts_with_bucket(texts: Sequence[str], scheme: NGramScheme) -> IntArray:

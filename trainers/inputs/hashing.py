@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamodel.types import IntArray
+from trainers import native
+from trainers.inputs.threads import in_threads
 
 HashArray: TypeAlias = NDArray[np.uint64]
 KeyArray: TypeAlias = NDArray[np.uint32]
@@ -35,6 +37,7 @@ _NO_KEY = 2**32 - 1
 MOST_BUCKETS = 2**24
 
 _OTHER, _SPACE, _WORD = 0, 1, 2
+_COLUMN_TYPES = (np.int64, np.int32, np.int32)
 _UNICODE_SPACES = (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
 
 
@@ -90,11 +93,10 @@ def count_ngrams(texts: Sequence[str], scheme: NGramScheme) -> Iterator[NGramCou
     Only the pieces in work are held: what is kept of them is the caller's choice. Lone surrogates are code points like
     others.
     """
-    for piece in _pieces(texts, scheme):
-        yield _count_piece(piece, scheme)
+    yield from in_threads(lambda piece: count_piece(piece, scheme), text_pieces(texts, scheme))
 
 
-def _pieces(texts: Sequence[str], scheme: NGramScheme) -> Iterator[list[str]]:
+def text_pieces(texts: Sequence[str], scheme: NGramScheme) -> Iterator[list[str]]:
     """Yield runs of shortened texts, small enough for a core's cache and for keys of 32 bits."""
     half = scheme.max_characters // 2
     most_texts = _NO_KEY // scheme.n_buckets
@@ -111,8 +113,16 @@ def _pieces(texts: Sequence[str], scheme: NGramScheme) -> Iterator[list[str]]:
         yield piece
 
 
-def _count_piece(piece: Sequence[str], scheme: NGramScheme) -> NGramCounts:
+def count_piece(piece: list[str], scheme: NGramScheme) -> NGramCounts:
     """Count one piece: sort text number * n_buckets + bucket of every n-gram and measure the runs."""
+    if native.kernels is not None:
+        columns = native.kernels.count_ngrams(
+            piece, scheme.n_buckets, tuple(sorted(scheme.word_ngrams)), tuple(sorted(scheme.character_ngrams))
+        )
+        offsets, buckets, hits = (
+            np.frombuffer(column, dtype=dtype) for column, dtype in zip(columns, _COLUMN_TYPES, strict=True)
+        )
+        return NGramCounts(offsets=offsets, buckets=buckets, counts=hits)
     keys = _piece_keys(piece, scheme)
     is_new = np.empty(len(keys), dtype=bool)
     is_new[:1] = True
