@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metamodel.cards.stage import write_cards
 from metamodel.comparisons import PairedDifference, comparisons_to_json
 from metamodel.dataset import ALL_PRIMARIES, PrimaryDataset, read_datasets
 from metamodel.errors import DataError
@@ -52,7 +53,7 @@ class JudgedPrompts:
 def evaluate(
     run: RunDirectory, config: RunConfig, *, on_progress: Callable[[str, int, int], None] | None = None
 ) -> list[MetricsRow]:
-    """Predict with every saved metamodel, score the predictions, write predictions/, comparisons.json and metrics.json.
+    """Predict with every saved metamodel, score the predictions, write predictions/, cards and both JSON files.
 
     Raises:
         RunError: A metamodel of the config has not been trained.
@@ -89,6 +90,7 @@ def evaluate(
         step += 1
     run.write_text("comparisons.json", comparisons_to_json(comparisons))
     run.write_text("metrics.json", rows_to_json(rows))
+    write_cards(run, config, fits, rows)
     if on_progress:
         on_progress("done", n_steps, n_steps)
     return rows

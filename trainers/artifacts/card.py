@@ -1,11 +1,19 @@
-"""The README.md of a trained metamodel."""
+"""The README.md of a trained metamodel, before anything is known of how well it predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_TEMPLATE = """# {name}
+_TEMPLATE = """---
+library_name: metamodel
+pipeline_tag: text-classification
+tags:
+- metamodel
+- behavior-prediction
+---
+
+# {name}
 
 A metamodel of kind `{kind}`: it predicts what a language model will do from its prompt alone.{members}
 

@@ -1,0 +1,1 @@
+"""Model cards of metamodels, and their way to and from the Hugging Face hub."""
