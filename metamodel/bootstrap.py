@@ -18,12 +18,13 @@ c = outcomes, s = statistics.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from metamodel.information import empirical_distributions, entropy_bits, prompt_cross_entropies_bits
+from metamodel.rare_reductions import highest_rare_reduction
 from metamodel.types import FloatArray, IntArray
 
 DEFAULT_DRAWS: Final = 1000
@@ -147,7 +148,8 @@ def macro_reduction_interval(
     """Return the mean over domains of the bits gained in each, with a 95 % interval.
 
     Every domain counts equally, however many prompts it has. Prompts are resampled within each domain: the interval is
-    about these domains, not about domains that might have been chosen.
+    about these domains, not about domains that might have been chosen. Of a single domain with few events the upper end
+    is raised as `metamodel.rare_reductions` says; of several it is not.
 
     Args:
         domains: Counts [n, c] and probabilities [n, c] of each domain; one without any label is left out.
@@ -165,7 +167,12 @@ def macro_reduction_interval(
         shares = empirical_distributions(counts)
         losses = prompt_cross_entropies_bits(counts, probabilities)
         strata.append(np.column_stack([losses, shares]))
-    return _stratified_interval(strata, n_draws=n_draws, seed=seed)
+    interval = _stratified_interval(strata, n_draws=n_draws, seed=seed)
+    labeled = [domain for domain, values in zip(domains, strata, strict=True) if len(values)]
+    if interval is None or len(labeled) > 1:
+        return interval
+    highest = highest_rare_reduction(*labeled[0])
+    return interval if highest is None else replace(interval, high=max(interval.high, highest))
 
 
 def macro_difference_interval(

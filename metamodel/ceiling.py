@@ -19,12 +19,17 @@ ratio has a longer tail than F (its 95 % point was at most 5.0 in simulation, k 
 Interval for c > 2: H(F given X) is at most the leave-one-sample-out cross-entropy of the Dirichlet prior's predictions.
 It is at least the plug-in mean entropy (Jensen), and at least what the collision probability IC = E sum p_j^2 allows,
 the polygon through (1/j, log2 j) (Harremoes and Topsoe, 2001); IC is estimated without bias from pairs of samples. The
-ends are bootstrap quantiles over prompts of H(F) less these; at the upper one the bias of H(F) is taken off. This is
-wider than the binary interval, most of all for k below 5.
+ends are those of the empirical likelihood of H(F) less these (see `metamodel.empirical_likelihood`), with the same
+quantile of F(1, n - 1). At the upper end mass may lie on outcomes never seen, the bias of the plug-in H(F) is added,
+and the jackknife's own end is taken if it is farther (Zahl, 1977): with many outcomes the bias itself is uncertain.
+This is wider than the binary interval, most of all for k below 5.
+
+Rare outcomes: where few prompts show anything but the commonest outcome, the ratio's tail is that of a Poisson count.
+The upper ends allow for it (`rare_slack`: our own step, from Garwood's exact limits).
 
 With greedy decoding the label is a function of x: the ceiling is H(F), with the likelihood-ratio interval of a
-proportion for binary labels, and for c > 2 a bootstrap interval shifted by the bias of H(F) as in
-`metamodel.bootstrap`. All intervals are clipped at 0, which I(F; X) never passes.
+proportion for binary labels, and for c > 2 the same as above without a loss. All intervals are clipped at 0, which
+I(F; X) never passes.
 
 Shapes in this file: n = prompts, m = prompts with at least one label, k = samples a prompt (it may differ from
 prompt to prompt), c = outcomes, g = grid points, r = distinct label patterns.
@@ -33,11 +38,28 @@ prompt to prompt), c = outcomes, g = grid points, r = distinct label patterns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from metamodel.bootstrap import DEFAULT_DRAWS, bootstrap_means, entropy_bias_bits, percentile_levels
+from metamodel.ceiling_statistics import (
+    collision_probabilities,
+    dirichlet_prior,
+    least_entropy_bits,
+    least_entropy_tangent,
+    left_out_cross_entropies_bits,
+    posterior_entropies_bits,
+)
+from metamodel.empirical_likelihood import (
+    PromptKinds,
+    Tangent,
+    jackknifed,
+    least_information,
+    most_information,
+    rare_slack,
+    with_unseen,
+)
 from metamodel.information import empirical_distributions, entropy_bits
 from metamodel.mixture_bounds import MixtureLikelihood, profile_interval
 from metamodel.types import FloatArray, IntArray
@@ -45,7 +67,6 @@ from metamodel.types import FloatArray, IntArray
 _MIN_SAMPLES: Final = 2
 _MIN_PROMPTS: Final = 2
 _BINARY: Final = 2
-_LOG_CONCENTRATIONS: Final = (float(np.log(1e-6)), float(np.log(1e6)))
 _MIN_HALF_GRID: Final = 64
 
 
@@ -64,9 +85,7 @@ class Ceiling:
     high_bits: float
 
 
-def noise_ceiling(
-    counts: IntArray, *, is_deterministic: bool = False, n_draws: int = DEFAULT_DRAWS, seed: int = 0
-) -> Ceiling | None:
+def noise_ceiling(counts: IntArray, *, is_deterministic: bool = False) -> Ceiling | None:
     """Return the noise ceiling I(F; X) with a 95 % interval for the population that the prompts were drawn from.
 
     Methods and sources: see the module.
@@ -76,8 +95,6 @@ def noise_ceiling(
     Args:
         counts: How often each outcome was drawn for each prompt, [n, c].
         is_deterministic: Whether outputs are functions of the prompt (greedy decoding).
-        n_draws: Bootstrap draws, made for c > 2 alone.
-        seed: Fixes the draws.
 
     Returns:
         The ceiling, or None with fewer than two labeled prompts, or where labels are sampled and fewer than two prompts
@@ -95,130 +112,41 @@ def noise_ceiling(
     if len(shares) < _MIN_PROMPTS or (n_repeated < _MIN_PROMPTS and not is_deterministic):
         return None
     entropy = float(entropy_bits(shares.mean(axis=0)))
+    is_binary = drawn.shape[1] == _BINARY
+    slacks = _slacks(shares, low_level=0.975 if is_binary and not is_deterministic else 0.95)
     if is_deterministic:
-        if drawn.shape[1] == _BINARY:
-            low, high = _profile(_deterministic_likelihood(shares), len(shares), low_level=0.95)
-        else:
-            low, high = _resampled_entropy(shares, n_draws=n_draws, seed=seed)
+        low, high = (_certain_binary_ends if is_binary else _certain_ends)(shares, slacks)
         return _ordered(min(low, entropy), entropy, max(high, entropy))
     labeled = drawn[drawn.sum(axis=1) > 0]
     prior = dirichlet_prior(labeled)
     repeated = labeled[labeled.sum(axis=1) >= _MIN_SAMPLES]
     bits = entropy - float(posterior_entropies_bits(repeated, prior).mean())
-    if drawn.shape[1] == _BINARY:
-        low, high = _profile(_binomial_likelihood(labeled), len(labeled), low_level=0.975)
-    else:
-        low, high = _resampled_bounds(labeled, prior, n_draws=n_draws, seed=seed)
+    low, high = _binary_ends(labeled, slacks) if is_binary else _bounded_ends(labeled, prior, slacks)
     return _ordered(low, bits, high)
 
 
-def dirichlet_prior(counts: IntArray) -> FloatArray:
-    """Return the parameters [c] of the Dirichlet prior with the labels' mean and the likeliest concentration.
+class _Slacks(NamedTuple):
+    """How many nats below its maximum the log-likelihood may lie at either end."""
 
-    Args:
-        counts: How often each outcome was drawn for each prompt, each with a label, [m, c].
-
-    >>> (dirichlet_prior(np.array([[5, 0], [0, 5]])) < 1e-3).all()
-    np.True_
-    """
-    from scipy.optimize import minimize_scalar
-
-    mean = empirical_distributions(counts).mean(axis=0)
-    seen = mean > 0
-    totals = counts.sum(axis=1)
-    times = np.arange(int(totals.max()))  # [t]
-    # prompts in which an outcome was drawn more than t times [seen, t], and prompts with more than t samples [t]
-    more = np.stack([_survival(column, len(times)) for column in counts[:, seen].T])
-    longer = _survival(totals, len(times))
-
-    def loss(log_concentration: float) -> float:
-        concentration = np.exp(log_concentration)
-        rising = np.log(concentration * mean[seen][:, None] + times)
-        return float(longer @ np.log(concentration + times) - (more * rising).sum())
-
-    grid = np.linspace(*_LOG_CONCENTRATIONS, 81)
-    best = int(np.argmin([loss(value) for value in grid]))
-    bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    prior: FloatArray = mean * np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
-    return prior
+    low: float
+    high: float
 
 
-def posterior_entropies_bits(counts: IntArray, prior: FloatArray) -> FloatArray:
-    """Return each prompt's expected entropy under its posterior Dirichlet distribution, [m].
-
-    Args:
-        counts: How often each outcome was drawn for each prompt, [m, c].
-        prior: Parameters of the Dirichlet prior, [c].
-
-    >>> posterior_entropies_bits(np.array([[0, 0]]), np.array([1.0, 1.0])).round(4).tolist()
-    [0.7213]
-    """
-    from scipy.special import psi
-
-    parameters = counts + prior  # [m, c]
-    total = parameters.sum(axis=1, keepdims=True)
-    nats = (parameters / total * (psi(total + 1) - psi(parameters + 1))).sum(axis=1)
-    bits: FloatArray = nats / np.log(2)
-    return bits
-
-
-def left_out_cross_entropies_bits(counts: IntArray, prior: FloatArray) -> FloatArray:
-    """Return each prompt's mean of -log2 of a sample's probability predicted from its siblings and the prior, [m].
-
-    Formula: mean over samples s of -log2 ((c_j - 1 + a_j) / (k - 1 + A)), j the outcome of s. In expectation a
-    cross-entropy, hence at least H(F given X).
-
-    Args:
-        counts: How often each outcome was drawn for each prompt, at least two in all, [m, c].
-        prior: Parameters of the Dirichlet prior, above 0 for every outcome drawn, [c].
-    """
-    totals = counts.sum(axis=1, keepdims=True)
-    siblings = np.where(counts > 0, counts - 1 + prior, 1.0)
-    logs = np.log2(siblings) - np.log2(totals - 1 + prior.sum())
-    bits: FloatArray = -(counts / totals * logs).sum(axis=1)
-    return bits
-
-
-def collision_probabilities(counts: IntArray) -> FloatArray:
-    """Return the share of pairs of a prompt's samples that agree, [m]: an unbiased estimate of sum over j of p_j^2.
-
-    >>> collision_probabilities(np.array([[2, 1, 0]])).round(3).tolist()
-    [0.333]
-    """
-    totals = counts.sum(axis=1)
-    shares: FloatArray = (counts * (counts - 1)).sum(axis=1) / (totals * (totals - 1))
-    return shares
-
-
-def least_entropy_bits(collisions: FloatArray) -> FloatArray:
-    """Return the least mean entropy that a mean collision probability allows: the polygon through (1/j, log2 j).
-
-    Source: Harremoes and Topsoe, *Inequalities between entropy and index of coincidence* (2001). The polygon is convex,
-    so the bound holds for means over prompts too.
-
-    >>> least_entropy_bits(np.array([1.0, 0.75, 0.5, 0.25])).tolist()
-    [0.0, 0.5, 1.0, 2.0]
-    """
-    shares = np.clip(collisions, 1e-6, 1.0)
-    corner = np.floor(1 / shares + 1e-12)
-    near, far = 1 / corner, 1 / (corner + 1)
-    part = (near - shares) / (near - far)
-    bits: FloatArray = (1 - part) * np.log2(corner) + part * np.log2(corner + 1)
-    return np.maximum(bits, 0.0)
-
-
-def _survival(values: IntArray, n_times: int) -> FloatArray:
-    """Return how many values exceed 0, 1, ..., n_times - 1."""
-    at_most = np.cumsum(np.bincount(values, minlength=n_times))[:n_times]
-    return (len(values) - at_most).astype(np.float64)
-
-
-def _profile(likelihood: MixtureLikelihood, n_prompts: int, *, low_level: float) -> tuple[float, float]:
+def _slacks(shares: FloatArray, *, low_level: float) -> _Slacks:
     from scipy.special import stdtrit
 
     # F(1, n - 1) instead of chi-square with one degree of freedom: a t interval where the statistic is a mean.
-    low_slack, high_slack = (float(stdtrit(n_prompts - 1, (1 + level) / 2)) ** 2 / 2 for level in (low_level, 0.95))
-    return profile_interval(likelihood, low_slack=low_slack, high_slack=high_slack)
+    low, high = (float(stdtrit(len(shares) - 1, (1 + level) / 2)) ** 2 / 2 for level in (low_level, 0.95))
+    commonest = int(shares.mean(axis=0).argmax())
+    return _Slacks(low=low, high=max(high, rare_slack(int((shares[:, commonest] < 1).sum()))))
+
+
+def _binary_ends(counts: IntArray, slacks: _Slacks) -> tuple[float, float]:
+    return profile_interval(_binomial_likelihood(counts), low_slack=slacks.low, high_slack=slacks.high)
+
+
+def _certain_binary_ends(shares: FloatArray, slacks: _Slacks) -> tuple[float, float]:
+    return profile_interval(_deterministic_likelihood(shares), low_slack=slacks.low, high_slack=slacks.high)
 
 
 def _binomial_likelihood(counts: IntArray) -> MixtureLikelihood:
@@ -248,38 +176,65 @@ def _deterministic_likelihood(shares: FloatArray) -> MixtureLikelihood:
     )
 
 
-def _resampled_entropy(shares: FloatArray, *, n_draws: int, seed: int) -> tuple[float, float]:
-    """Return the ends of the interval of H(F) from a bootstrap over prompts."""
-    draws = entropy_bits(bootstrap_means(shares, n_draws=n_draws, seed=seed)) + 2 * entropy_bias_bits(shares)
-    low, high = np.quantile(draws, percentile_levels(len(shares) - 1))
-    return float(low), float(high)
+def _certain_ends(shares: FloatArray, slacks: _Slacks) -> tuple[float, float]:
+    """Return the ends of the interval of H(F)."""
+    seen = _kinds(shares)
+    low = least_information(seen, np.zeros(len(seen.weights)), slack=slacks.low)
+    prompts = with_unseen(seen.shares, seen.weights)
+    no_loss = np.zeros(len(prompts.weights))
+    return low, _upper_end(seen, prompts, lambda _: no_loss, slack=slacks.high)
 
 
-def _resampled_bounds(counts: IntArray, prior: FloatArray, *, n_draws: int, seed: int) -> tuple[float, float]:
-    """Return the ends of the interval for c > 2 from a bootstrap over prompts, before clipping."""
-    shares = empirical_distributions(counts)
-    is_repeated = counts.sum(axis=1) >= _MIN_SAMPLES
-    statistics = np.zeros((len(counts), 4))  # [m, 4], zero where a row of one label says nothing
-    repeated = counts[is_repeated]
-    statistics[is_repeated] = np.column_stack(
-        [
-            np.ones(len(repeated)),
-            left_out_cross_entropies_bits(repeated, prior),
-            entropy_bits(shares[is_repeated]),
-            collision_probabilities(repeated),
-        ]
+def _bounded_ends(counts: IntArray, prior: FloatArray, slacks: _Slacks) -> tuple[float, float]:
+    """Return the ends of the interval for c > 2, before clipping."""
+    patterns, times = np.unique(counts, axis=0, return_counts=True)  # [r, c]
+    seen = PromptKinds(shares=patterns / patterns.sum(axis=1, keepdims=True), weights=times.astype(np.float64))
+    is_repeated = patterns.sum(axis=1) >= _MIN_SAMPLES
+    repeated, weights = patterns[is_repeated], seen.weights[is_repeated] / seen.weights[is_repeated].sum()
+    left_out = left_out_cross_entropies_bits(repeated, prior)
+    low = least_information(seen, _imputed(left_out, weights, is_repeated), slack=slacks.low)
+    prompts = with_unseen(seen.shares, seen.weights)
+    n_unseen = len(prompts.weights) - len(seen.weights)
+    plug_in = np.append(_imputed(entropy_bits(seen.shares[is_repeated]), weights, is_repeated), np.zeros(n_unseen))
+    pairs = np.append(_imputed(collision_probabilities(repeated), weights, is_repeated), np.ones(n_unseen))
+    masses = seen.weights / seen.weights.sum()
+    is_plug_in_tighter = masses @ plug_in[:-n_unseen] > float(least_entropy_bits(masses @ pairs[:-n_unseen]))
+    tangent: Tangent = (
+        (lambda _: plug_in) if is_plug_in_tighter else (lambda masses: least_entropy_tangent(pairs, masses))
     )
-    draws = bootstrap_means(np.column_stack([statistics, shares]), n_draws=n_draws, seed=seed)  # [b, 4 + c]
-    draws = draws[draws[:, 0] > 0]
-    left_out, plug_in, collisions = (draws[:, 1:4] / draws[:, :1]).T
-    entropies = entropy_bits(draws[:, 4:])
-    means = statistics[:, 1:].sum(axis=0) / len(repeated)
-    is_plug_in_tighter = means[1] > float(least_entropy_bits(means[2]))
-    least = plug_in if is_plug_in_tighter else least_entropy_bits(collisions)
-    low_level, high_level = percentile_levels(len(counts) - 1)
-    low = float(np.quantile(entropies - left_out, low_level))
-    high = float(np.quantile(entropies - least, high_level)) + 2 * entropy_bias_bits(shares)
-    return low, high
+    return low, _upper_end(seen, prompts, tangent, slack=slacks.high)
+
+
+def _upper_end(seen: PromptKinds, prompts: PromptKinds, tangent: Tangent, *, slack: float) -> float:
+    """Return the farther one of the ends of the empirical likelihood and of the jackknife, bias removed from both.
+
+    Of rare outcomes the likelihood knows more. Of many outcomes that were each seen once or twice the jackknife does:
+    the correction of the bias varies too.
+
+    Args:
+        seen: The kinds of prompts seen.
+        prompts: The same, and after them the unseen ones.
+        tangent: The loss.
+        slack: How many nats below its maximum the log-likelihood may lie.
+    """
+    masses = prompts.weights / prompts.weights.sum()
+    losses = tangent(masses)
+    left_out = jackknifed(seen, losses[: len(seen.weights)])
+    plug_in = float(entropy_bits(seen.mean) - masses @ losses)
+    farther = plug_in + np.sqrt(2 * slack) * left_out.standard_error_bits
+    return max(most_information(prompts, tangent, slack=slack), float(farther)) + left_out.bias_bits
+
+
+def _kinds(shares: FloatArray) -> PromptKinds:
+    rows, times = np.unique(shares, axis=0, return_counts=True)
+    return PromptKinds(shares=rows, weights=times.astype(np.float64))
+
+
+def _imputed(values: FloatArray, weights: FloatArray, is_known: NDArray[np.bool_]) -> FloatArray:
+    """Return the values of all patterns [r]: the mean where a single label tells nothing."""
+    filled = np.full(len(is_known), float(weights @ values))
+    filled[is_known] = values
+    return filled
 
 
 def _ordered(low: float, bits: float, high: float) -> Ceiling:

@@ -144,9 +144,7 @@ class PrimaryScorer:
     def _ceiling(self, row: MetricsRow, counts: IntArray) -> Ceiling | None:
         key = (row.behavior, row.split, row.domain)
         if key not in self._ceilings:
-            self._ceilings[key] = noise_ceiling(
-                counts, is_deterministic=self._is_deterministic, n_draws=self._n_bootstrap, seed=self._seed
-            )
+            self._ceilings[key] = noise_ceiling(counts, is_deterministic=self._is_deterministic)
         return self._ceilings[key]
 
     def _mean(self, blank: MetricsRow, scored: Sequence[ScoredDomain]) -> MetricsRow:

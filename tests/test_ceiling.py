@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
-from metamodel.ceiling import (
+from metamodel.ceiling import noise_ceiling
+from metamodel.ceiling_statistics import (
     collision_probabilities,
     dirichlet_prior,
     least_entropy_bits,
     left_out_cross_entropies_bits,
-    noise_ceiling,
     posterior_entropies_bits,
 )
 from metamodel.information import entropy_bits
@@ -43,21 +43,21 @@ def drawn(distributions: FloatArray, k: int, rng: np.random.Generator) -> IntArr
 
 
 def test_intervals_cover_the_truth() -> None:
-    """Over 120 simulated studies, k = 2, 5, 20 and n = 50, 500, at least 93 % of the 95 % intervals hold I(F; X)."""
+    """Over 60 simulated studies, k = 2, 20 and n = 50, 500, at least 93 % of the 95 % intervals hold I(F; X)."""
     rng = np.random.default_rng(4)
     misses = []
     for name, behavior in BEHAVIORS.items():
         population = behavior(rng, 400_000)
         truth = float(entropy_bits(population.mean(axis=0)) - entropy_bits(population).mean())
         for n_prompts in (50, 500):
-            for k in (2, 5, 20):
-                for _ in range(4):
-                    ceiling = noise_ceiling(drawn(behavior(rng, n_prompts), k, rng), n_draws=200)
+            for k in (2, 20):
+                for _ in range(3):
+                    ceiling = noise_ceiling(drawn(behavior(rng, n_prompts), k, rng))
                     assert ceiling is not None
                     assert 0 <= ceiling.low_bits <= ceiling.bits <= ceiling.high_bits
                     if not ceiling.low_bits - 1e-3 <= truth <= ceiling.high_bits + 1e-3:
                         misses.append((name, n_prompts, k, truth, ceiling))
-    assert len(misses) <= 0.07 * 120, misses
+    assert len(misses) <= 0.07 * 60, misses
 
 
 @pytest.mark.parametrize("name", ["uniform", "u_shaped", "three_outcomes"])
@@ -97,7 +97,7 @@ def test_greedy_labels_have_their_entropy_as_ceiling() -> None:
     shares = np.linspace(1, 3, 12) / 24
     truth = float(entropy_bits(shares))
     for _ in range(200):
-        ceiling = noise_ceiling(rng.multinomial(1, shares, size=80), is_deterministic=True, n_draws=300)
+        ceiling = noise_ceiling(rng.multinomial(1, shares, size=80), is_deterministic=True)
         assert ceiling is not None
         misses += not ceiling.low_bits <= truth <= ceiling.high_bits
     assert misses <= 0.07 * 200
@@ -105,12 +105,13 @@ def test_greedy_labels_have_their_entropy_as_ceiling() -> None:
 
 def test_a_label_of_one_class_may_still_hide_rare_ones() -> None:
     """Fifty times "no" allow a rate of a few percent: the point is 0, the upper end is not."""
-    for is_deterministic, k in ((False, 3), (True, 1)):
-        ceiling = noise_ceiling(np.array([[k, 0]] * 50), is_deterministic=is_deterministic)
+    cases = ((False, 3, [0]), (True, 1, [0]), (False, 3, [0, 0]), (True, 1, [0, 0]))
+    for is_deterministic, k, rest in cases:
+        ceiling = noise_ceiling(np.array([[k, *rest]] * 50), is_deterministic=is_deterministic)
         assert ceiling is not None
         assert ceiling.low_bits == 0
         assert ceiling.bits == pytest.approx(0, abs=1e-3)
-        assert 0.1 < ceiling.high_bits < 0.4
+        assert 0.3 < ceiling.high_bits < 0.5
 
 
 def test_what_cannot_be_known_is_none() -> None:
@@ -122,14 +123,14 @@ def test_what_cannot_be_known_is_none() -> None:
     assert noise_ceiling(np.zeros((9, 2), dtype=np.int64), is_deterministic=True) is None
 
 
-def test_the_same_seed_gives_the_same_ceiling() -> None:
-    """A rerun must not move a published figure."""
-    counts = drawn(BEHAVIORS["three_outcomes"](np.random.default_rng(0), 60), 3, np.random.default_rng(1))
-    first, second, other = (noise_ceiling(counts, seed=seed) for seed in (0, 0, 1))
-    assert first == second
+@pytest.mark.parametrize("name", ["uniform", "three_outcomes"])
+def test_the_order_of_prompts_does_not_matter(name: str) -> None:
+    """A rerun must not move a published figure: nothing is drawn at random."""
+    counts = drawn(BEHAVIORS[name](np.random.default_rng(0), 60), 3, np.random.default_rng(1))
+    first, turned = noise_ceiling(counts), noise_ceiling(counts[::-1])
     assert first is not None
-    assert other is not None
-    assert dataclasses.astuple(first) != dataclasses.astuple(other)
+    assert turned is not None
+    assert dataclasses.astuple(first) == pytest.approx(dataclasses.astuple(turned), abs=1e-9)
 
 
 def test_dirichlet_prior_maximizes_scipys_likelihood() -> None:
