@@ -1,4 +1,4 @@
-"""The report's section on pre-screens: what was chosen, what it promises, and where it breaks."""
+"""What the report says on pre-screens: what was chosen, what it promises, and where it breaks."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class PrescreenPart:
     Attributes:
         anchor: Id of its heading.
         name: The behavior and the fit.
+        choice: What was chosen.
         sentences: What was asked and what came of it.
         has_threshold: Whether one holds.
         is_stale: Whether the fit was trained anew since.
@@ -58,6 +59,7 @@ class PrescreenPart:
 
     anchor: str
     name: str
+    choice: Choice
     sentences: Sequence[str]
     has_threshold: bool
     is_stale: bool
@@ -74,6 +76,7 @@ def lay_out_prescreens(found: Iterable[tuple[FitThresholds, bool]]) -> list[Pres
         PrescreenPart(
             anchor=f"pre-screen-{number}",
             name=plain(f"{choice.task}, {one.fit}"),
+            choice=choice,
             sentences=[plain(sentence) for sentence in choice_sentences(choice)],
             has_threshold=choice.threshold is not None,
             is_stale=is_stale,

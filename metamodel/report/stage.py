@@ -23,6 +23,7 @@ from metamodel.report.baselines import baseline_names
 from metamodel.report.chart_files import write_chart
 from metamodel.report.charts import draw_charts
 from metamodel.report.examples import Judged, pick_examples
+from metamodel.report.extra_sections import extra_sections
 from metamodel.report.inputs import PromptExample, ReliabilityCurve, ReportInputs, RiskCoverageCurve
 from metamodel.report.page import render_report
 from metamodel.report.plots import write_plots
@@ -48,7 +49,7 @@ def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | No
     charts = draw_charts(inputs)
     if on_progress:
         on_progress("page", 2, 3)
-    run.write_text("report.html", render_report(inputs, charts=charts))
+    run.write_text("report.html", render_report(inputs, charts=charts, extra=extra_sections(run)))
     for part in inputs.prescreens:
         write_chart(run, part.chart)
     with tempfile.TemporaryDirectory() as scratch:

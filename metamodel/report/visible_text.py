@@ -72,6 +72,8 @@ def plain(text: str, *, limit: int | None = None) -> str:
     >>> plain("a" + chr(0) + "b")
     'a<U+0000>b'
     """
+    if text.isascii() and text.isprintable() and (limit is None or len(text) <= limit):
+        return text
     shown = show(text.replace("\n", " "), limit=limit)
     line = "".join(f"<{piece.text}>" if piece.is_control else piece.text for piece in shown.pieces)
     return line + "…" * bool(shown.n_cut)

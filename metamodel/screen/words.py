@@ -85,10 +85,10 @@ def words_that_mattered(
     if most < 1 or most_words < 1:
         raise ValueError(f"most is {most} and most_words is {most_words}, must be at least 1")
     screen.require_behavior(behavior)
-    spans = _grouped(word_spans(prompt), max(min(most_words, MOST_CHARACTERS // max(len(prompt), 1)), 1))
+    spans = grouped_spans(word_spans(prompt), max(min(most_words, MOST_CHARACTERS // max(len(prompt), 1)), 1))
     if not spans:
         return []
-    table = _predictions(screen, [prompt, *(_without(prompt, start, end) for start, end in spans)], behavior)
+    table = _predictions(screen, [prompt, *(without_span(prompt, start, end) for start, end in spans)], behavior)
     columns = _columns(screen, behavior, outcome, table[0])
     probabilities = np.minimum(table[:, columns].sum(axis=1), 1.0)  # [1 + words]
     effects = probabilities[0] - probabilities[1:]
@@ -123,15 +123,15 @@ def _patterns() -> tuple[regex.Pattern[str], regex.Pattern[str]]:
     return regex.compile(r"\b\w\S*?\b", regex.WORD | regex.V1), regex.compile(r"\S+")
 
 
-def _grouped(spans: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """Return the spans, neighbors joined where there are more than `most`."""
+def grouped_spans(spans: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """Return the spans, in order, neighbors joined where there are more than `most`."""
     if len(spans) <= most:
         return list(spans)
     size = math.ceil(len(spans) / most)
     return [(spans[first][0], spans[min(first + size, len(spans)) - 1][1]) for first in range(0, len(spans), size)]
 
 
-def _without(text: str, start: int, end: int) -> str:
+def without_span(text: str, start: int, end: int) -> str:
     """Return the text without a word, and without the space before it, or behind it where none is before it."""
     if start > 0 and text[start - 1] == " ":
         start -= 1

@@ -1,0 +1,1 @@
+"""The prompt explorer: sampled prompts of a run with outputs, labels, predictions and highlights."""

@@ -1,0 +1,41 @@
+"""Sections that other stages add to a run's report: each is shown when the file that its stage writes is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from metamodel.report.elements import Section
+
+if TYPE_CHECKING:
+    from metamodel.store.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraSections:
+    """One stage's part of the report.
+
+    Attributes:
+        file: What the stage writes into the run directory, as JSON.
+        sections_of: From that file's content to sections.
+    """
+
+    file: str
+    sections_of: Callable[[object], Sequence[Section]]
+
+
+# The one place where a stage's sections join the report, in the order of the page. Each function imports its stage
+# when it is called: a stage may use the report's elements, so the report must not need it to be loaded.
+EXTRA_SECTIONS: Final[tuple[ExtraSections, ...]] = ()
+
+
+def extra_sections(run: RunDirectory, found: Sequence[ExtraSections] = EXTRA_SECTIONS) -> list[Section]:
+    """Return the sections of every stage whose file is in a run directory."""
+    return [
+        section
+        for extra in found
+        if run.exists(extra.file)
+        for section in extra.sections_of(json.loads(run.read_text(extra.file)))
+    ]
