@@ -77,6 +77,8 @@ def test_every_config_runs(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
         overrides += write_log(tmp_path)
     if name == "quickstart":
         overrides += ["splits.held_out_domains=[story, sorting]", "sampling.n_samples=2"]
+    if name == "zoo-ladder":
+        overrides.append("primaries=[{kind: zoo, model: gpt_neox-small-250k}, {kind: zoo, model: gpt_neox-small-4M}]")
     run = metamodel.run(metamodel.load_config(ROOT / "configs" / f"{name}.yaml", overrides), quiet=True)
     rows = rows_from_json(run.read_text("metrics.json"))
     assert {row.split for row in rows} == {"held_out_domain", "in_distribution"}

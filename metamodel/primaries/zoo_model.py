@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ZooModel:
-    """One of the models that come with metamodel: gpt2, gpt_neox, mamba2 or lstm.
+    """One of the models that come with metamodel: gpt2, gpt_neox, mamba2 or lstm, or a checkpoint of the ladder.
 
     Attributes:
-        model: Its name.
+        model: Its name, as `metamodel zoo ls` shows it; gpt_neox-small-2M is the ladder's small size after 2 million
+            tokens.
         device: Torch device, or "auto": CUDA where there is one, else the CPU.
         batch_tokens: Rows times positions in one batch; lower it when memory runs out. Changes no output.
     """
@@ -37,7 +38,8 @@ class ZooModel:
     @property
     def identity(self) -> str:
         """Name and hash of the weights."""
-        return f"zoo/{self._delegate.identity}"
+        # The folder of a checkpoint is called by its tokens alone.
+        return f"zoo/{self.model}@{self._delegate.identity.rpartition('@')[2]}"
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[Outcome]]:
         """Yield batches of generations, every sample of every prompt."""

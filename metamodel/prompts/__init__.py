@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 # No model of the zoo saw these in training: what it does there is what a language model does on tasks new to it.
-ZOO_HELD_OUT_DOMAINS = ("redefined_math", "negated_question", "summary", "mechanistic", "repeated_text")
+ZOO_HELD_OUT_DOMAINS = (
+    "redefined_math",
+    "negated_question",
+    "summary",
+    "mechanistic",
+    "repeated_text",
+    "memo_trap",
+    "pattern_suppression",
+    "mistaken_capitals",
+)
 
 GENERATED_DOMAINS = (
     "addition",
@@ -25,4 +34,7 @@ GENERATED_DOMAINS = (
     "summary",
     "mechanistic",
     "repeated_text",
+    "memo_trap",
+    "pattern_suppression",
+    "mistaken_capitals",
 )

@@ -6,7 +6,7 @@ way it carries information from one position to the next.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -16,6 +16,23 @@ CONTEXT_TOKENS = 512
 BOS_ID, EOS_ID, PAD_ID = 256, 257, 258
 VOCABULARY_SIZE = 259
 BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
+
+
+class Shape(NamedTuple):
+    """How wide and how deep a GPT-NeoX is; the inner layers are four times as wide."""
+
+    hidden_size: int
+    n_layers: int
+    n_heads: int
+
+
+SHIPPED_SHAPE = Shape(128, 5, 4)
+# The sizes of the ladder: each has about four times the parameters of the one before.
+LADDER_SHAPES = {
+    "gpt_neox-small": Shape(32, 3, 2),
+    "gpt_neox-medium": Shape(64, 4, 4),
+    "gpt_neox-large": Shape(112, 5, 4),
+}
 
 
 def register_lstm() -> None:
@@ -29,7 +46,9 @@ def register_lstm() -> None:
 
 
 def build_config(name: str) -> PreTrainedConfig:
-    """Return the config of one of ZOO_NAMES; raises KeyError for another name."""
+    """Return the config of one of ZOO_NAMES or LADDER_SHAPES; raises KeyError for another name."""
+    if name in LADDER_SHAPES:
+        return _gpt_neox(LADDER_SHAPES[name])
     return {"gpt2": _gpt2, "gpt_neox": _gpt_neox, "mamba2": _mamba2, "lstm": _lstm}[name]()
 
 
@@ -99,16 +118,16 @@ def _gpt2() -> PreTrainedConfig:
     )
 
 
-def _gpt_neox() -> PreTrainedConfig:
+def _gpt_neox(shape: Shape = SHIPPED_SHAPE) -> PreTrainedConfig:
     from transformers import GPTNeoXConfig
 
     return GPTNeoXConfig(
         vocab_size=VOCABULARY_SIZE,
         max_position_embeddings=CONTEXT_TOKENS,
-        hidden_size=128,
-        num_hidden_layers=5,
-        num_attention_heads=4,
-        intermediate_size=512,
+        hidden_size=shape.hidden_size,
+        num_hidden_layers=shape.n_layers,
+        num_attention_heads=shape.n_heads,
+        intermediate_size=4 * shape.hidden_size,
         hidden_act="relu",
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5},
         tie_word_embeddings=False,

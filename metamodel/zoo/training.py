@@ -79,6 +79,7 @@ class TrainingRun:
         checkpoint_every_s: float = 180.0,
         evaluate_every_s: float = 600.0,
         stop_after_steps: int | None = None,
+        stop_at_tokens: int | None = None,
     ) -> PreTrainedModel:
         """Train to the end of the plan and return the model.
 
@@ -86,21 +87,23 @@ class TrainingRun:
             checkpoint_every_s: Seconds between checkpoints.
             evaluate_every_s: Seconds between evaluations of exact match.
             stop_after_steps: Stop after so many steps of this call, with a checkpoint.
+            stop_at_tokens: Stop once the run has read so many tokens, with a checkpoint; the next call goes on.
         """
         # Numbers near zero, which the decays of a recurrent state produce, cost a CPU a hundred times as much.
         torch.set_flush_denormal(True)
         try:
-            return self._train(checkpoint_every_s, evaluate_every_s, stop_after_steps)
+            end = self.plan.n_tokens if stop_at_tokens is None else min(stop_at_tokens, self.plan.n_tokens)
+            return self._train(checkpoint_every_s, evaluate_every_s, stop_after_steps, end)
         finally:
             torch.set_flush_denormal(False)  # it holds for the process, where others may count on them
 
     def _train(
-        self, checkpoint_every_s: float, evaluate_every_s: float, stop_after_steps: int | None
+        self, checkpoint_every_s: float, evaluate_every_s: float, stop_after_steps: int | None, n_tokens: int
     ) -> PreTrainedModel:
         checkpoint_at, evaluate_at = time.monotonic() + checkpoint_every_s, time.monotonic() + evaluate_every_s
         window = _Window(self.progress.tokens)
         for n_steps, (shard, index, batch) in enumerate(self._batches()):
-            if n_steps == stop_after_steps or self.progress.tokens >= self.plan.n_tokens:
+            if n_steps == stop_after_steps or self.progress.tokens >= n_tokens:
                 break
             started = time.monotonic()
             window.losses.append(self._step(batch))

@@ -15,6 +15,7 @@ from metamodel.prompts.ordering import Comparison, Sorting
 from metamodel.prompts.reasoning import HindsightBet, NegatedQuestion, RedefinedMath
 from metamodel.prompts.stories import StoryContinuation, Summary
 from metamodel.prompts.strings import Cycle, Reversal, Successor
+from metamodel.prompts.traps import MemoTrap, MistakenCapitals, PatternSuppression
 
 N_EXAMPLES = 400
 
@@ -38,6 +39,9 @@ GENERATORS: tuple[type[GeneratedDomain], ...] = (
     Summary,
     Mechanistic,
     RepeatedText,
+    MemoTrap,
+    PatternSuppression,
+    MistakenCapitals,
 )
 
 

@@ -14,6 +14,7 @@ from metamodel.prompts.strings import Reversal
 from metamodel.types import Sampling
 from metamodel.zoo.architectures import BOS_ID, ZOO_NAMES, register_lstm
 from metamodel.zoo.catalog import describe, zoo_folder
+from metamodel.zoo.ladder import LADDER_NAMES
 
 MIB = 2**20
 
@@ -68,7 +69,8 @@ def test_unknown_name() -> None:
 
 
 def test_description_names_every_model() -> None:
-    """Protects `metamodel zoo ls`: every model with its size in bytes."""
+    """Protects `metamodel zoo ls`: every model with its size and what it has read, the ladder last."""
     rows = describe()
-    assert [row["name"] for row in rows] == list(ZOO_NAMES)
-    assert all(int(row["bytes"]) > MIB for row in rows)
+    assert [row["name"] for row in rows] == [*ZOO_NAMES, *LADDER_NAMES]
+    assert all(int(row["bytes"]) > MIB for row in rows[: len(ZOO_NAMES)])
+    assert all({"parameters", "tokens"} < set(row) for row in rows)
