@@ -1,0 +1,1 @@
+"""Stage compare: two runs judged on the prompts that both have."""
