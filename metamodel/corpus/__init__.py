@@ -1,0 +1,1 @@
+"""Behaviors in training data against behaviors in outputs: shared, contingent, idiosyncratic or unexpressed."""
