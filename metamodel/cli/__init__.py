@@ -12,17 +12,26 @@ import typer
 from metamodel.cli import listings, stages, zoo
 from metamodel.cli.adapt import adapt
 from metamodel.cli.behaviors import behaviors
+from metamodel.cli.checkpoints import checkpoints
+from metamodel.cli.compare import compare
+from metamodel.cli.corpus import corpus
+from metamodel.cli.discover import discover
 from metamodel.cli.export import export
 from metamodel.cli.feedback import feedback
 from metamodel.cli.gateway import gateway
 from metamodel.cli.imports import import_log
+from metamodel.cli.information import information
 from metamodel.cli.ladder import compress, ladder
 from metamodel.cli.mdl import mdl
 from metamodel.cli.monitor import monitor
+from metamodel.cli.newformer import newformer
+from metamodel.cli.perturb import perturb
+from metamodel.cli.push import push
 from metamodel.cli.scaling import scaling
 from metamodel.cli.screen import screen
 from metamodel.cli.serve import serve
 from metamodel.cli.threshold import threshold
+from metamodel.cli.transfer import transfer
 from metamodel.cli.tune import tune
 from metamodel.cli.verify import verify
 from metamodel.errors import MetamodelError
@@ -46,11 +55,20 @@ for command in (
     compress,
     ladder,
     mdl,
+    discover,
+    information,
+    compare,
+    newformer,
+    perturb,
+    corpus,
     scaling,
+    checkpoints,
     threshold,
+    transfer,
     verify,
     behaviors,
     export,
+    push,
     screen,
     monitor,
     serve,
