@@ -16,25 +16,30 @@ if TYPE_CHECKING:
     from metamodel.newformer.results import Newformer
 
 
+New = Annotated[
+    str,
+    typer.Argument(
+        help="A YAML file that describes one primary model (kind: transformers, ...), or a labeled run of it."
+    ),
+]
+Known = Annotated[
+    list[str], typer.Option(help="An evaluated run of known primary models; may be repeated.", metavar="RUN")
+]
+Sizes = Annotated[
+    list[int], typer.Option(help="Labeled prompts of the learning curves; may be repeated.", metavar="N", min=2)
+]
+
+
 def newformer(  # noqa: PLR0913 - one argument an option
-    new: Annotated[
-        str,
-        typer.Argument(
-            help="A YAML file that describes one primary model (kind: transformers, ...), or a labeled run of it."
-        ),
-    ],
-    known: Annotated[
-        list[str], typer.Option(help="An evaluated run of known primary models; may be repeated.", metavar="RUN")
-    ],
+    new: New,
+    known: Known,
     *,
     out: Annotated[Path | None, typer.Option(help="Folder for all files; newformer without.", metavar="FOLDER")] = None,
     behavior: Annotated[list[str], typer.Option(help="Only this behavior; may be repeated.", metavar="NAME")] = [],  # noqa: B006 - typer reads the default and never changes it
     metamodel: Annotated[
         str, typer.Option(help="Metamodel of the first known run that is trained from scratch.", metavar="NAME")
     ] = "",
-    size: Annotated[
-        list[int], typer.Option(help="Labeled prompts of the learning curves; may be repeated.", metavar="N", min=2)
-    ] = [],  # noqa: B006 - the same
+    size: Sizes = [],  # noqa: B006 - the same
     draws: Annotated[int, typer.Option(help="Draws of the labeled prompts.", min=1)] = 3,
     domains: Annotated[int, typer.Option(help="Most left-out domains of the learning curves.", min=0)] = 4,
     floor: Annotated[
@@ -48,15 +53,13 @@ def newformer(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Meet a new primary model: metamodel newformer new.yaml --known runs/zoo --out runs/new.
 
-    Says which known behaviors it shares and in which domains, how well existing metamodels predict it before any
-    training, and how many labeled prompts close the gap. Of a model that has not been run yet, outputs are collected
-    and labeled first, with the prompts, sampling and behaviors of the first known run.
+    Says which known behaviors it shares and where, how well existing metamodels predict it untrained, and how many
+    labels close the gap. Of a YAML file's model, outputs are first collected and labeled as the known run's were.
     """
-    from metamodel.console import stage_progress, stderr_console, stdout_console
+    from metamodel.console import stage_progress
     from metamodel.newformer.preparing import labeled_run, pattern_config
     from metamodel.newformer.stage import SIZES, Protocol, plan_newformer
     from metamodel.newformer.writing import newformer_into
-    from metamodel.report.visible_text import plain
     from metamodel.store.run_directory import RunDirectory
 
     folder, pattern = out or Path("newformer"), RunDirectory.open(known[0])
@@ -82,11 +85,18 @@ def newformer(  # noqa: PLR0913 - one argument an option
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
         return
+    _show(found)
+    typer.echo(str(folder / "newformer.html"))
+
+
+def _show(found: Newformer) -> None:
+    from metamodel.console import stderr_console, stdout_console
+    from metamodel.report.visible_text import plain
+
     for note in found.notes:
         stderr_console().print(plain(note, limit=400), markup=False)
     stdout_console().print(_sharing_table(found))
     stdout_console().print(_gap_table(found))
-    typer.echo(str(folder / "newformer.html"))
 
 
 def _sharing_table(found: Newformer) -> Table:

@@ -26,9 +26,17 @@ class ExtraSections:
     sections_of: Callable[[object], Sequence[Section]]
 
 
+def _information_sections(content: object) -> Sequence[Section]:
+    from metamodel.output_information.sections import sections_of_file
+
+    return sections_of_file(content)
+
+
 # The one place where a stage's sections join the report, in the order of the page. Each function imports its stage
 # when it is called: a stage may use the report's elements, so the report must not need it to be loaded.
-EXTRA_SECTIONS: Final[tuple[ExtraSections, ...]] = ()
+EXTRA_SECTIONS: Final[tuple[ExtraSections, ...]] = (
+    ExtraSections(file="information.json", sections_of=_information_sections),
+)
 
 
 def extra_sections(run: RunDirectory, found: Sequence[ExtraSections] = EXTRA_SECTIONS) -> list[Section]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,9 @@ from metamodel.metric_rows import MetricsRow, Split, best_row, mean_rows, rows_f
 from metamodel.report.baselines import baseline_names
 from metamodel.report.chart_files import write_chart
 from metamodel.report.charts import draw_charts
+from metamodel.report.elements import Section
 from metamodel.report.examples import Judged, pick_examples
+from metamodel.report.explorer.element import ExplorerLimits, explorer_element
 from metamodel.report.extra_sections import extra_sections
 from metamodel.report.inputs import PromptExample, ReliabilityCurve, ReportInputs, RiskCoverageCurve
 from metamodel.report.page import render_report
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from metamodel.store.run_directory import RunDirectory
 
 
+# What leaves room for the rest of the page, and ends soon: the words that moved predictions are asked for so long.
+_EXPLORER: Final = ExplorerLimits(most_bytes=2_000_000, seconds=20)
+
+
 def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | None = None) -> None:
     """Write report.html and plots/.
 
@@ -49,7 +55,8 @@ def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | No
     charts = draw_charts(inputs)
     if on_progress:
         on_progress("page", 2, 3)
-    run.write_text("report.html", render_report(inputs, charts=charts, extra=extra_sections(run)))
+    extra = [*_explorer_sections(run, config), *extra_sections(run)]
+    run.write_text("report.html", render_report(inputs, charts=charts, extra=extra))
     for part in inputs.prescreens:
         write_chart(run, part.chart)
     with tempfile.TemporaryDirectory() as scratch:
@@ -57,6 +64,14 @@ def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | No
             run.write_text(f"plots/{path.name}", path.read_text(encoding="utf-8"))
     if on_progress:
         on_progress("done", 3, 3)
+
+
+def _explorer_sections(run: RunDirectory, config: RunConfig) -> list[Section]:
+    widget = explorer_element(run, config, limits=_EXPLORER)
+    if widget is None:
+        return []
+    lead = "Sampled prompts with their outputs, what was predicted of them, and the words that moved the prediction."
+    return [Section(id="explorer", title="Prompt explorer", lead=lead, elements=[widget])]
 
 
 def report_inputs(run: RunDirectory, config: RunConfig) -> ReportInputs:
