@@ -1,7 +1,9 @@
 """Measure `metamodel discover` on simulated models: what is planted is found, noise is not, and how long it takes.
 
-Claims: a planted behavior is found in at least 9 of 10 seeds; noise gives nothing in at least 95 of 100 draws; 100,000
-prompts x 20 behaviors are searched in minutes. Writes benchmarks/results/discover.json.
+Claims: a planted behavior that one condition names (a phrase, a length, a topic) is found in at least 9 of 10 seeds;
+noise gives nothing in at least 95 of 100 draws; 100,000 prompts x 20 behaviors are searched in minutes. One that takes
+two conditions to name is measured beside them and is found less often: that is no claim. Writes
+benchmarks/results/discover.json.
 
 Part `trained on noise` is no claim: there a metamodel was fitted to labels that depend on nothing, so that where it is
 wrong it really is.
@@ -33,6 +35,9 @@ from metamodel.discovery.residuals import Cell
 
 SHIFT = 2.0  # of the planted slice's log-odds
 NOISE_DRAWS_A_SET = 10
+# Seeds 0 to 9 were looked at while the search was written: numbers of clusters and the cost of a second condition were
+# chosen there. What is claimed is measured on others.
+FIRST_SEED = 20
 
 
 def planted(n_prompts: int, n_seeds: int) -> list[dict[str, object]]:
@@ -40,7 +45,7 @@ def planted(n_prompts: int, n_seeds: int) -> list[dict[str, object]]:
     found = dict.fromkeys(PLANTED, 0)
     others = dict.fromkeys(PLANTED, 0)
     names: dict[str, list[str]] = {kind: [] for kind in PLANTED}
-    for seed in range(n_seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + n_seeds):
         prompts = simulated_prompts(n_prompts, seed=seed)
         prepared = prepared_prompts(prompts, seed=seed)
         for kind in PLANTED:

@@ -51,7 +51,7 @@ def newformer(  # noqa: PLR0913 - one argument an option
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Meet a new primary model: metamodel newformer new.yaml --known runs/zoo --out runs/new.
+    """Meet a new primary model with what is known of others: metamodel newformer new.yaml --known runs/zoo.
 
     Says which known behaviors it shares and where, how well existing metamodels predict it untrained, and how many
     labels close the gap. Of a YAML file's model, outputs are first collected and labeled as the known run's were.

@@ -85,15 +85,10 @@ def judge(
     own = measures[required[0]]
     effects = {name: _effect(of_all[candidate.measure], mine, kept) for name, of_all in measures.items()}
     bits = effects[required[0]] if own[candidate.measure].kind == "surprise" else _effect(own[0], mine, kept)
-    rate_number = _rate_number(candidate, own, mine, kept)
-    rate = _effect(own[rate_number], mine, kept)
-    measure = own[rate_number]
-    observed, predicted = measure.observed[kept.places], measure.predicted[kept.places]
-    observed_inside, observed_outside = kept.within.sides(observed, mine)
-    predicted_inside, predicted_outside = kept.within.sides(predicted, mine)
-    place = _place(inside, kept)
-    residuals = own[candidate.measure].values[kept.places]
-    sign = candidate.sign
+    measure = own[_rate_number(candidate, own, mine, kept)]
+    rate = _effect(measure, mine, kept)
+    observed = kept.within.sides(measure.observed[kept.places], mine)
+    predicted = kept.within.sides(measure.predicted[kept.places], mine)
     found = Discovery(
         primary=cell.primary,
         behavior=cell.behavior,
@@ -103,7 +98,7 @@ def judge(
         kind=kept.conditions.kind_of(candidate.slice),
         measure=own[candidate.measure].kind,
         outcome=measure.outcome,
-        direction=sign,
+        direction=candidate.sign,
         t_searched=candidate.t,
         n_searched=int(inside[cell.rows].sum() - mine.sum()),
         n_inside=int(bits.n_inside[0]),
@@ -111,26 +106,24 @@ def judge(
         bits=_figure(bits),
         rate=_figure(rate),
         rate_overall=float(measure.values[kept.places][mine].mean() - measure.values[kept.places][~mine].mean()),
-        observed_inside=observed_inside,
-        predicted_inside=predicted_inside,
-        observed_outside=observed_outside,
-        predicted_outside=predicted_outside,
-        about=_about(float(rate.t[0]), observed_inside - observed_outside, predicted_inside - predicted_outside),
-        largest_domain=place.largest,
-        largest_domain_share=place.share,
-        is_domain=place.is_domain,
-        n_domains=place.n_domains,
-        p=max(float(effects[name].p_values(float(sign))[0]) for name in required),
+        observed_inside=observed[0],
+        predicted_inside=predicted[0],
+        observed_outside=observed[1],
+        predicted_outside=predicted[1],
+        about=_about(float(rate.t[0]), observed[0] - observed[1], predicted[0] - predicted[1]),
+        **_place(inside, kept)._asdict(),
+        p=max(float(effects[name].p_values(float(candidate.sign))[0]) for name in required),
         agreement={name: float(effect.values[0]) for name, effect in effects.items()},
         examples=(),
     )
-    picks = pick_examples(cell, kept.places[mine], residuals[mine], sign=sign)
+    places = kept.places[mine]
+    picks = pick_examples(cell, places, own[candidate.measure].values[places], sign=candidate.sign)
     return Tested(slice=candidate.slice, discovery=found, picks=picks)
 
 
 class _DomainsOfSlice(NamedTuple):
-    largest: str
-    share: float
+    largest_domain: str
+    largest_domain_share: float
     is_domain: bool
     n_domains: int
 
@@ -141,8 +134,8 @@ def _place(inside: NDArray[np.bool_], kept: KeptPrompts) -> _DomainsOfSlice:
     largest = int(domains[np.argmax(counts)])
     of_domain = kept.domains == largest
     return _DomainsOfSlice(
-        largest=kept.domain_names[largest],
-        share=float(counts.max() / counts.sum()),
+        largest_domain=kept.domain_names[largest],
+        largest_domain_share=float(counts.max() / counts.sum()),
         is_domain=float((inside & of_domain).sum() / (inside | of_domain).sum()) >= _DOMAIN_OVERLAP,
         n_domains=len(domains),
     )

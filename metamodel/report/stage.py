@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 # What leaves room for the rest of the page, and ends soon: the words that moved predictions are asked for so long.
-_EXPLORER: Final = ExplorerLimits(most_bytes=2_000_000, seconds=20)
+_EXPLORER: Final = ExplorerLimits(most_bytes=1_200_000, seconds=20)
 
 
 def report(run: RunDirectory, config: RunConfig, *, on_progress: OnProgress | None = None) -> None:
