@@ -1,4 +1,4 @@
-"""Put the tables of benchmarks/results/ into README.md, between their markers; --check: are they current?"""
+"""Put the tables of benchmarks/results/ into README.md and docs/, between their markers; --check: are they current?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from results_file import RESULTS, read_figures
+from science_tables import ceiling_table, discover_table, ladder_table, report_line
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "science.md")
 BASELINES = ("base_rate", "domain_tag", "prompt_length")
 SPLITS = {"held_out_domain": "held out", "in_distribution": "in distribution"}
 Row = Mapping[str, Any]
@@ -234,28 +236,35 @@ BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "quality": ("quality", quality_table),
     "train": ("train", train_table),
     "prescreen": ("prescreen", prescreen_table),
+    "zoo-ladder": ("zoo_ladder", ladder_table),
+    "ceiling": ("ceiling", ceiling_table),
+    "discover": ("discover", discover_table),
+    "report": ("report", report_line),
 }
 
 
 def filled(text: str) -> str:
-    """Return README text with every block that has results filled in."""
+    """Return a page's text with every block that has results filled in."""
     for marker, (name, table) in BLOCKS.items():
-        if (RESULTS / f"{name}.json").exists():
-            begin, end = f"<!-- begin {marker} -->", f"<!-- end {marker} -->"
+        begin, end = f"<!-- begin {marker} -->", f"<!-- end {marker} -->"
+        if begin in text and (RESULTS / f"{name}.json").exists():
             block = f"{begin}\n{table(name)}\n{end}"
             text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, block=block: block, text, flags=re.DOTALL)
     return text
 
 
 def main() -> None:
-    """Fill README.md, or check it."""
+    """Fill the pages, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="exit 1 if README.md is not current")
-    text = README.read_text(encoding="utf-8")
-    new = filled(text)
-    if parser.parse_args().check:
-        sys.exit("README.md is not current: python benchmarks/readme.py" if new != text else 0)
-    README.write_text(new, encoding="utf-8")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a page is not current")
+    only_checks = parser.parse_args().check
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = filled(text)
+        if only_checks and new != text:
+            sys.exit(f"{page.relative_to(ROOT)} is not current: python benchmarks/readme.py")
+        if not only_checks:
+            page.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":
