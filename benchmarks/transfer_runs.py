@@ -56,7 +56,7 @@ def recorded_run(questions: Path, directory: Path, *, n_prompts: int) -> str:
         ],
         held_out=list(LEFT_OUT),
     )
-    return run_stages(build_config(config), STAGES, resume=True).path
+    return _finished(config)
 
 
 def local_run(questions: Path, models: Path, directory: Path, *, n_prompts: int) -> str:
@@ -86,6 +86,14 @@ def local_run(questions: Path, models: Path, directory: Path, *, n_prompts: int)
         ],
         held_out=[*OWN_LEFT_OUT, *LEFT_OUT],
     )
+    return _finished(config)
+
+
+def _finished(config: dict[str, object]) -> str:
+    """Do the stages of a config; a run that is evaluated is left as it is."""
+    directory = Path(str(config["directory"]))
+    if (directory / "metrics.json").exists():
+        return str(directory)
     return run_stages(build_config(config), STAGES, resume=True).path
 
 
