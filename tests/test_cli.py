@@ -114,7 +114,7 @@ def test_configs_are_listed_and_copied(tmp_path: Path) -> None:
 
 
 def test_zoo_is_listed() -> None:
-    """The bundled models are there, by name: four architectures, and one of them in three sizes and five checkpoints."""
+    """The bundled models are there: four architectures, one of them in three sizes with five checkpoints each."""
     names = {entry["name"] for entry in json.loads(call(["zoo", "ls", "--json"]))}
     assert {"gpt2", "gpt_neox", "mamba2", "lstm"} <= names
     assert len(names) == 4 + 3 * 5
