@@ -116,5 +116,5 @@ def _config(
         "behaviors": behaviors,
         "metamodels": list(METAMODELS),
         "splits": {"held_out_domains": held_out},
-        "evaluation": {"n_bootstrap": 200},
+        "evaluation": {"n_bootstrap": 100},  # transfer has intervals of its own
     }

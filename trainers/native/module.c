@@ -9,6 +9,8 @@
 #define BEGIN_MARK 0x110000u
 #define END_MARK 0x110001u
 #define MOST_BUCKETS (1l << 24)
+/* Shorter work keeps the interpreter's lock: a thread that gives it away may wait milliseconds to get it back. */
+#define LONG_WORK 20000
 
 static int read_lengths(PyObject *tuple, uint64_t salt, ngram_lengths *read) {
     const Py_ssize_t n = PyTuple_Size(tuple);
@@ -100,10 +102,10 @@ static PyObject *count_ngrams(PyObject *self, PyObject *args) {
     bucket_counts found = {NULL, NULL, 0, 0};
     int failed = points == NULL;
     if (!failed) {
-        Py_BEGIN_ALLOW_THREADS;
+        PyThreadState *paused = n && ends[n - 1] > LONG_WORK ? PyEval_SaveThread() : NULL;
         failed = count_texts(points, ends, (size_t)n, longest, (uint32_t)n_buckets, &of_words, &of_characters, offsets,
                              &found);
-        Py_END_ALLOW_THREADS;
+        if (paused) PyEval_RestoreThread(paused);
     }
     if (!failed)
         result = Py_BuildValue(
@@ -178,11 +180,10 @@ static PyObject *weigh_text_buckets(PyObject *self, PyObject *args) {
     if (!items(&views[0]) || items(&views[2]) != n_entries || !bag.n_weights ||
         items(&views[6]) != items(&views[0]) || items(&views[7]) != n_entries || items(&views[8]) != n_entries)
         return close_arrays(views, 9, "arrays differ in length");
-    int64_t kept;
-    Py_BEGIN_ALLOW_THREADS;
-    kept = weigh_buckets(views[0].buf, items(&views[0]) - 1, views[1].buf, views[2].buf, n_entries, &bag, views[6].buf,
-                         views[7].buf, views[8].buf);
-    Py_END_ALLOW_THREADS;
+    PyThreadState *paused = n_entries > LONG_WORK ? PyEval_SaveThread() : NULL;
+    const int64_t kept = weigh_buckets(views[0].buf, items(&views[0]) - 1, views[1].buf, views[2].buf, n_entries, &bag, views[6].buf,
+                                       views[7].buf, views[8].buf);
+    if (paused) PyEval_RestoreThread(paused);
     return close_arrays(views, 9, kept < 0 ? "an offset, a bucket, a count or a column points outside" : NULL);
 }
 
@@ -199,11 +200,10 @@ static PyObject *sum_table_rows(PyObject *self, PyObject *args) {
     if (!items(&views[0]) || items(&views[2]) != n_entries || width < 1 || items(&views[3]) % (size_t)width ||
         items(&views[4]) != n * (size_t)width)
         return close_arrays(views, 5, "arrays differ in length");
-    int failed;
-    Py_BEGIN_ALLOW_THREADS;
-    failed = sum_rows(views[0].buf, n, views[1].buf, views[2].buf, n_entries, views[3].buf,
-                      items(&views[3]) / (size_t)width, (size_t)width, views[4].buf);
-    Py_END_ALLOW_THREADS;
+    PyThreadState *paused = n_entries > LONG_WORK ? PyEval_SaveThread() : NULL;
+    const int failed = sum_rows(views[0].buf, n, views[1].buf, views[2].buf, n_entries, views[3].buf,
+                                items(&views[3]) / (size_t)width, (size_t)width, views[4].buf);
+    if (paused) PyEval_RestoreThread(paused);
     return close_arrays(views, 5, failed ? "an offset or a column points outside" : NULL);
 }
 
@@ -231,10 +231,9 @@ static PyObject *walk_forest(PyObject *self, PyObject *args) {
         items(&views[3]) != 2 * trees.n_nodes || items(&views[6]) != n * trees.n_scores ||
         (trees.n_trees && !trees.n_scores))
         return close_arrays(views, 7, "arrays differ in length");
-    int failed;
-    Py_BEGIN_ALLOW_THREADS;
-    failed = walk_trees(&trees, views[5].buf, n, (size_t)width, views[6].buf);
-    Py_END_ALLOW_THREADS;
+    PyThreadState *paused = n * trees.n_trees > LONG_WORK ? PyEval_SaveThread() : NULL;
+    const int failed = walk_trees(&trees, views[5].buf, n, (size_t)width, views[6].buf);
+    if (paused) PyEval_RestoreThread(paused);
     return close_arrays(views, 7, failed ? "a node points outside" : NULL);
 }
 
