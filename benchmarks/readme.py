@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from results_file import RESULTS, read_figures
-from science_tables import ceiling_table, discover_table, ladder_table, report_line
+from science_tables import ceiling_table, discover_table, ladder_table, report_line, transfer_table
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "science.md")
@@ -211,7 +211,10 @@ def prescreen_table(name: str) -> str:
     }
     told = ", ".join(text.format(found[key]) for key, text in parts.items() if key in found)
     texts = "Real" if found["has_data"] else "Made-up"
-    of = f"{texts} prompts of 600 characters, one thread; bits, AUROC: one model, left-out domains, no interval."
+    of = (
+        f"{texts} prompts of 600 characters, one thread (many at once: two cores); bits, AUROC: one model, left-out "
+        "domains, no interval."
+    )
     lines += ["", f"{of} {told}. {_measured(name)}"]
     return "\n".join(lines)
 
@@ -240,6 +243,7 @@ BLOCKS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "ceiling": ("ceiling", ceiling_table),
     "discover": ("discover", discover_table),
     "report": ("report", report_line),
+    "transfer": ("transfer", transfer_table),
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from results_file import read_figures
 
+_BASELINES = ("base_rate", "domain_tag", "prompt_length")
+
 
 def ladder_table(name: str) -> str:
     """Return how four tasks of inverse scaling move over the pretraining of the zoo's ladder."""
@@ -61,6 +63,40 @@ def discover_table(name: str) -> str:
         f"{speed['search_s']:.0f} s, {speed['peak_gib']:.2f} GiB."
     )
     return "\n".join([*lines, "", f"{told} {_measured(name)}"])
+
+
+def transfer_table(name: str) -> str:
+    """Return how far metamodels carry between primary models, and how long the command takes on many."""
+    found: Mapping[str, Any] = read_figures(name)
+    titles = ("models", "behavior", "judged on", "native bits", "foreign bits [95 %]", "kappa", "verdict")
+    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
+    for key in ("local", "all"):
+        part = found[key]
+        rows = [row for row in part["verdicts"] if row["metamodel"] not in _BASELINES]
+        lines += [f"| {len(part['models'])} | {' | '.join(_verdict_cells(row))} |" for row in rows]
+    scale = found["scale"]
+    told = (
+        "Means over all ordered pairs of two models: 8 are the zoo's four architectures and four small public models, "
+        "the others recorded on mmlu_pro. Below zero the best constant would have been better: base rates differ between "
+        f"models. {scale['n_models']} models x {scale['n_behaviors']} behaviors x {scale['n_prompts']:,} prompts take "
+        f"{scale['wall_s']:.0f} s and {scale['peak_gib']:.2f} GiB."
+    )
+    return "\n".join([*lines, "", f"{told} {_measured(name)}"])
+
+
+def _verdict_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["behavior"],
+        row["split"].replace("_", " "),
+        _signed(row["native"]),
+        f"{_signed(row['bits'])} [{_signed(row['low'])}, {_signed(row['high'])}]",
+        "" if row["kappa"] is None else f"{row['kappa']:.2f}",
+        row["verdict"] or "",
+    )
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.3f}"
 
 
 def report_line(name: str) -> str:

@@ -76,6 +76,7 @@ def tables(work: Path, data: Path, models: Path, *, quick: bool) -> dict[str, ob
     for name, runs in (("local", [local]), ("all", [local, recorded])):
         measured = transferred(runs, work / f"{name}-out")
         document = measured.pop("document")
+        measured.pop("peak_gib")  # of the largest child so far, which the scale's was
         for row in document["verdicts"]:
             if row["metamodel"] == METAMODEL:
                 print(name, {key: row[key] for key in (*_KEPT, *_ALSO)})
@@ -99,7 +100,7 @@ def transferred(runs: list[str], out: Path) -> dict[str, object]:
     return {
         "wall_s": round(time.perf_counter() - began, 1),
         "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
-        # Of the largest child so far; runs are made in this process and count here not at all.
+        # Of the largest child so far.
         "peak_gib": round(after.ru_maxrss * 1024 / _GIB, 2),
         "document": json.loads((out / "transfer.json").read_text(encoding="utf-8")),
     }

@@ -100,7 +100,10 @@ def _table(found: Transfer) -> Table:
     table.add_column("carry", justify="right", overflow="fold")
     table.add_column("verdict", overflow="fold")
     for one in found.behaviors:
-        share = DASH if one.share is None else f"{one.share:.0%} [{one.share_low:.0%}, {one.share_high:.0%}]"
+        share = DASH
+        if one.share is not None and one.share_high is not None:
+            is_far = one.share_high < -1  # how far below matters to nobody
+            share = "< -100%" if is_far else f"{one.share:.0%} [{one.share_low:.0%}, {one.share_high:.0%}]"
         foreign = DASH if one.bits is None else signed(one.bits)
         if one.low is not None and one.high is not None:
             foreign += f" [{signed(one.low)}, {signed(one.high)}]"

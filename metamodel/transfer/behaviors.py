@@ -146,6 +146,8 @@ class BehaviorSums:
             return None
         name = min(means, key=lambda one: means[one][0])
         bits, bias, reach = means[name]
+        if np.isnan(reach):  # a domain with a single prompt
+            return name, bits, reach, reach
         return name, bits, min(bits, bits + bias - reach), max(bits, bits + bias + reach)
 
 

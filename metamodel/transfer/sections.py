@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from metamodel.report.baselines import baseline_names
 from metamodel.report.elements import (
     Badge,
     Bullets,
@@ -34,6 +35,8 @@ from metamodel.transfer.verdicts import CARRIED_SHARE, VERDICTS, Verdict
 MOST_TABLES: Final = 120
 MOST_MODELS: Final = 40
 MOST_ROWS: Final = 2000
+# Cells that are told in full, of the first matrices; those of others are in the files.
+MOST_TOLD_CELLS: Final = 2600
 GRADES: Final[dict[Verdict, Grade]] = {
     "carries": "good",
     "partly": "mixed",
@@ -117,29 +120,37 @@ def _verdict_row(one: BehaviorRow) -> list[Cell]:
 
 
 def _matrix_sections(found: Transfer) -> Iterator[Section]:
-    shown = [one for one in found.tables if len(one.table.targets) <= MOST_MODELS][:MOST_TABLES]
-    lead = (
-        "Rows: whom a metamodel was trained on. Columns: whose labels judge it. The diagonal is the native metamodel."
-    )
+    baselines = {name for opened in found.plan.runs for name in baseline_names(opened.config)}
+    small = [one for one in found.tables if len(one.table.targets) <= MOST_MODELS]
+    shown = sorted(small, key=lambda one: one.table.metamodel in baselines)[:MOST_TABLES]
     groups: list[Element] = []
+    n_told = 0
     for one in shown:
         table = one.table
+        n_told += one.verdict.size
+        is_told = n_told <= MOST_TOLD_CELLS
         title = f"{table.behavior}: {table.metamodel}, {table.split.replace('_', ' ')}"
         facets: Facets = {"behavior": table.behavior, "metamodel": table.metamodel, "split": table.split}
-        charts = [
-            _heatmap(one, name, unit, summary, is_diverging=is_diverging)
+        charts: list[Element] = [
+            _heatmap(one, name, unit, summary, is_diverging=is_diverging, is_told=is_told and name == "bits")
             for name, unit, summary, is_diverging in _HEATS
             if np.isfinite(table.figures[name]).any()
         ]
-        is_first = not groups
-        groups.append(Group(title=title, elements=[*charts, _cell_table(one)], is_folded=not is_first, facets=facets))
+        charts += [_cell_table(one)] if is_told else []
+        groups.append(Group(title=title, elements=charts, is_folded=bool(groups), facets=facets))
     n_hidden = len(found.tables) - len(shown)
     if n_hidden:
         groups.append(Words(paragraphs=[f"{n_hidden} more matrices are in transfer.json and transfer.parquet."]))
+    if n_told > MOST_TOLD_CELLS:
+        said = "The last matrices are drawn without a table of their cells, which is in transfer.parquet."
+        groups.append(Words(paragraphs=[said]))
+    lead = (
+        "Rows: whom a metamodel was trained on. Columns: whose labels judge it. The diagonal is the native metamodel."
+    )
     yield Section(id="matrices", title="From model to model", lead=lead, elements=groups)
 
 
-def _heatmap(one: JudgedTable, name: str, unit: str, summary: str, *, is_diverging: bool) -> Heatmap:
+def _heatmap(one: JudgedTable, name: str, unit: str, summary: str, *, is_diverging: bool, is_told: bool) -> Heatmap:
     table = one.table
     values = table.figures[name]
     known = values[np.isfinite(values)]
@@ -150,8 +161,10 @@ def _heatmap(one: JudgedTable, name: str, unit: str, summary: str, *, is_divergi
         unit=unit,
         row_names=table.sources,
         column_names=table.targets,
-        values=[[value if np.isfinite(value) else None for value in row] for row in values.tolist()],
-        texts=[[cell_text(table, row, column) for column in range(values.shape[1])] for row in range(len(values))],
+        values=[[round(value, 4) if np.isfinite(value) else None for value in row] for row in values.tolist()],
+        texts=[[cell_text(table, row, column) for column in range(values.shape[1])] for row in range(len(values))]
+        if is_told
+        else (),
         is_diverging=is_diverging,
         # What is far worse than a constant would fade all else.
         limits=(-top, top) if is_diverging else (float(known.min()), top),
@@ -286,7 +299,7 @@ def _tree(one: ModelTree) -> Tree:
         summary=(
             ("Mean of 1 - kappa over behaviors." if is_labels else "Mean share of H(F) lost against the native's bits.")
             + f" Support: share of {one.n_draws} bootstrap draws of prompts with the same clade."
-            + (f" Left out, for want of shared prompts: {', '.join(one.left_out)}." if one.left_out else "")
+            + (f" Left out, without figures for all others: {', '.join(one.left_out)}." if one.left_out else "")
         ),
         unit="1 - kappa" if is_labels else "share of entropy lost",
         names=one.names,

@@ -222,3 +222,6 @@ def test_one_class_labels_and_single_prompts_give_gaps_not_errors(make_run: Make
     assert np.isnan(figures["low"]).all()
     assert np.isnan(figures["auroc"][:, 0]).all()
     assert set(one.verdict.ravel().tolist()) <= {-1, VERDICTS.index("nothing to carry")}
+    (row,) = found.behaviors
+    assert row.low is None
+    assert row.worst_domain != "lone" or row.worst_low is None
