@@ -77,9 +77,9 @@ def transfer_table(name: str) -> str:
     scale = found["scale"]
     told = (
         "Means over all ordered pairs of two models: 8 are the zoo's four architectures and four small public models, "
-        "the others recorded on mmlu_pro. Below zero the best constant would have been better: base rates differ between "
-        f"models. {scale['n_models']} models x {scale['n_behaviors']} behaviors x {scale['n_prompts']:,} prompts take "
-        f"{scale['wall_s']:.0f} s and {scale['peak_gib']:.2f} GiB."
+        "the others recorded on mmlu_pro. Below zero the best constant would have been better: base rates differ "
+        f"between models. {scale['n_models']} models x {scale['n_behaviors']} behaviors x {scale['n_prompts']:,} "
+        f"prompts take {scale['wall_s']:.0f} s and {scale['peak_gib']:.2f} GiB."
     )
     return "\n".join([*lines, "", f"{told} {_measured(name)}"])
 
