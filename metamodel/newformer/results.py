@@ -81,7 +81,8 @@ class ZeroShot:
         low: Lower end of its 95 % interval.
         high: Upper end of it.
         auroc: Area under the receiver operating characteristic.
-        p: Adjusted p (Benjamini and Hochberg, over all rows that are no baseline's) that it gains bits.
+        p: Adjusted p (Benjamini and Hochberg, over all rows that are no baseline's) that it gains bits: one-sided, from
+            the normal distribution with the standard error that the interval's width tells.
         is_baseline: Whether it reads nothing of the prompt.
     """
 
